@@ -1,0 +1,70 @@
+# `make` lists the targets. Nothing to install by hand but python3 (3.11 or newer) and make.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# A uv that is there already is used; where there is none, one of our own is brought.
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+export SAM_CLI_TELEMETRY := 0
+
+.PHONY: help setup demo test check build local bench lock catalog format clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.installed  ## install everything that the other targets need, into .venv
+
+.uv/bin/uv:
+	$(PYTHON) -m venv .uv
+	.uv/bin/python -m pip install --quiet --require-hashes -r requirements/uv.txt
+
+$(VENV)/.installed: requirements/dev.txt requirements/catalog.txt pyproject.toml | $(filter .uv/bin/uv,$(UV))
+	@$(PYTHON) -c 'import sys; sys.exit("Modelgate needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ": call make PYTHON=python3.12, say" if sys.version_info < (3, 11) else 0)'
+	$(UV) venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" $(VENV)
+	@# sync installs exactly what is listed: of the catalog's source the data, not the 300 MB that it would need to run
+	VIRTUAL_ENV=$(VENV) $(UV) pip sync --quiet --require-hashes --compile-bytecode requirements/dev.txt requirements/catalog.txt
+	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup  ## the whole story on the local cloud: upload, gate, approval, endpoint, prediction, going back
+	$(BIN)/python -m examples.iris.demo
+
+test: setup  ## every test; no AWS account, no Docker
+	$(BIN)/pytest -n 2 --dist loadfile
+
+check: setup  ## ruff, mypy, cfn-lint, sam validate, the house rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/cfn-lint --append-rules tools/cfn_rules -- template.yaml
+	AWS_DEFAULT_REGION=eu-central-1 $(BIN)/sam validate --lint --template template.yaml
+
+build: setup  ## what Lambda gets, by sam build; fails when it comes near Lambda's limits
+	$(BIN)/python -m tools.build
+
+local: setup  ## the local cloud, until interrupted
+	$(BIN)/modelgate local up
+
+bench: setup  ## measure, and write build/bench.json
+	$(BIN)/python -m tools.bench
+
+catalog: setup  ## generate the catalog of prebuilt images again
+	$(BIN)/python -m tools.catalog
+
+lock: $(UV)  ## resolve the dependencies anew, within pyproject.toml and layers/core/requirements.in
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--all-extras --group dev --group serving pyproject.toml --output-file requirements/dev.txt
+	$(UV) pip compile --quiet --upgrade --python-version 3.13 --python-platform x86_64-manylinux_2_28 --generate-hashes \
+		--no-header --no-annotate --constraint requirements/dev.txt layers/core/requirements.in \
+		--output-file layers/core/requirements.txt
+
+format: setup  ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove what was built and installed
+	rm -rf .venv .uv .aws-sam build *.egg-info

@@ -1,0 +1,10 @@
+"""An approval or rejection changes the desired version, and the endpoint is moved there."""
+
+from modelgate.deployment.reconcile import Report
+from modelgate.events import ModelPackageStateChange
+from modelgate.runtime import Runtime, handles
+
+
+@handles(ModelPackageStateChange)
+def handler(changed: ModelPackageStateChange, runtime: Runtime) -> Report:
+    return runtime.reconciler.decision_changed(changed, runtime.invocation)

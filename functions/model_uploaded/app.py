@@ -1,0 +1,10 @@
+"""An upload under models/ becomes a version in the registry, or is refused with the reason."""
+
+from modelgate.events import ObjectCreated
+from modelgate.registry.registration import Summary
+from modelgate.runtime import Runtime, handles
+
+
+@handles(ObjectCreated)
+def handler(uploaded: ObjectCreated, runtime: Runtime) -> Summary:
+    return runtime.registrar.receive(uploaded.key, runtime.invocation)

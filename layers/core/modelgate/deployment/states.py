@@ -1,0 +1,70 @@
+"""The items of endpoints and their closed attempts in the table."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter
+
+from modelgate.deployment.state import Closed, EndpointState
+from modelgate.ports import Record
+
+if TYPE_CHECKING:
+    from modelgate.ports import Table
+
+_STATE = TypeAdapter(EndpointState)
+_CLOSED = TypeAdapter(Closed)
+
+
+def key_of(endpoint: str) -> str:
+    """SageMaker takes names that differ in case only for the same, and so does the table."""
+    return f"ENDPOINT#{endpoint.lower()}"
+
+
+class EndpointStates:
+    """Reads and writes the items of endpoints."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def load(self, endpoint: str) -> EndpointState | None:
+        record = self._table.get(key_of(endpoint), "STATE")
+        if record is None:
+            return None
+        return replace(_STATE.validate_json(record.document), revision=record.revision or 0)
+
+    def save(self, state: EndpointState, newly_closed: tuple[Closed, ...] = ()) -> EndpointState:
+        """Writes the item, and with it an item for each attempt that it closes.
+
+        Raises:
+            StaleRevision: somebody else wrote it since it was read.
+        """
+        saved = replace(state, revision=state.revision + 1)
+        key = key_of(state.name)
+        document = _STATE.dump_json(saved).decode()
+        item = Record(key, "STATE", document, saved.revision, _facts(saved))
+        attempts = [
+            Record(key, f"ATTEMPT#{closed.number:08}", _CLOSED.dump_json(closed).decode(), None)
+            for closed in newly_closed
+        ]
+        self._table.put(item, *attempts)
+        return saved
+
+    def history(self, endpoint: str) -> list[Closed]:
+        """Every closed attempt, oldest first."""
+        records = self._table.query(key_of(endpoint), "ATTEMPT#")
+        return [_CLOSED.validate_json(record.document) for record in records]
+
+
+def _facts(state: EndpointState) -> tuple[tuple[str, str | int], ...]:
+    live = state.release.target.version if state.release and state.release.target else 0
+    desired = state.decision.version if state.decision else 0
+    attempt = state.attempt.number if state.attempt else 0
+    return (
+        ("endpoint", state.name),
+        ("group", state.group),
+        ("live_version", live),
+        ("decided_version", desired),
+        ("open_attempt", attempt),
+    )

@@ -1,0 +1,44 @@
+"""Logs, metrics and the correlation of both with the event, as Powertools for AWS Lambda has them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Journal:
+    """What one function writes about itself.
+
+    Every line of the log is JSON and carries the id of the event that it is about as
+    ``correlation_id``; each finished event counts as one metric in CloudWatch's embedded format.
+
+    Args:
+        environ: the function's environment, for the names that Powertools documents.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._service = environ.get("POWERTOOLS_SERVICE_NAME", "modelgate")
+        self._namespace = environ.get("POWERTOOLS_METRICS_NAMESPACE", "Modelgate")
+        self._log = Logger(service=self._service, level=environ.get("POWERTOOLS_LOG_LEVEL", "INFO"))
+
+    def begin(self, event_id: str, request_id: str) -> None:
+        self._log.clear_state()
+        self._log.append_keys(correlation_id=event_id, function_request_id=request_id)
+
+    def finished(self, what: Mapping[str, object]) -> None:
+        self._log.info("done", extra={"outcome": dict(what)})
+        self._count("Finished")
+
+    def failed(self, error: BaseException) -> None:
+        self._log.warning("comes back", extra={"error": type(error).__name__, "reason": str(error)})
+        self._count("Failed")
+
+    def _count(self, name: str) -> None:
+        metrics = EphemeralMetrics(namespace=self._namespace, service=self._service)
+        metrics.add_metric(name=name, unit=MetricUnit.Count, value=1)
+        metrics.flush_metrics()

@@ -1,0 +1,98 @@
+"""A version as the registry has it, and what registration writes on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from modelgate.submission import SubmissionId
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+APPROVED: Final = "Approved"
+REJECTED: Final = "Rejected"
+PENDING: Final = "PendingManualApproval"
+
+# The keys of CustomerMetadataProperties that are Modelgate's own.
+STACK = "modelgate.stack"
+SUBMISSION = "modelgate.submission"
+MANIFEST_VERSION = "modelgate.manifest_version"
+ARTIFACT_SHA256 = "modelgate.artifact_sha256"
+ARTIFACT_VERSION = "modelgate.artifact_version"
+METRIC = "metric."
+
+
+@dataclass(frozen=True)
+class ModelPackage:
+    """A model package version.
+
+    Attributes:
+        group, version: its name in the registry.
+        arn: its ARN.
+        approval: ModelApprovalStatus.
+        modified_at: LastModifiedTime; it moves with every edit.
+        description: ApprovalDescription.
+        metadata: CustomerMetadataProperties.
+    """
+
+    group: str
+    version: int
+    arn: str
+    approval: str
+    modified_at: datetime
+    description: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def approved(self) -> bool:
+        return self.approval == APPROVED
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics that registration wrote on the package."""
+        return {
+            key.removeprefix(METRIC): float(value)
+            for key, value in self.metadata.items()
+            if key.startswith(METRIC)
+        }
+
+    @property
+    def submission(self) -> SubmissionId | None:
+        """The submission that it was registered from; None if something else registered it."""
+        name = self.metadata.get(SUBMISSION)
+        return SubmissionId(self.group, name) if name else None
+
+    def registered_by(self, stack: str) -> bool:
+        return self.metadata.get(STACK) == stack
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What CreateModelPackage is told.
+
+    Attributes:
+        group: the model package group; made when it is not there.
+        token: ClientToken, at most 36 characters: the same submission makes one version only.
+        description: ModelPackageDescription.
+        image: the container's image URI.
+        artifact_url: where the artifact lies, ``s3://…``.
+        environment: the container's environment, at most 16 entries.
+        framework: SageMaker's word for it, in upper case.
+        content_types, response_types: what the container takes and gives.
+        metrics_url: a JSON file with the metrics, ``s3://…``.
+        metadata: CustomerMetadataProperties.
+    """
+
+    group: str
+    token: str
+    description: str
+    image: str
+    artifact_url: str
+    environment: Mapping[str, str]
+    framework: str
+    content_types: tuple[str, ...]
+    response_types: tuple[str, ...]
+    metrics_url: str
+    metadata: Mapping[str, str]

@@ -1,0 +1,94 @@
+"""The items of submissions in the table: what makes a repeated event harmless."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter
+
+from modelgate.announcements import id_of
+from modelgate.effects import Announce
+from modelgate.ports import Record
+from modelgate.submission import SubmissionId
+
+if TYPE_CHECKING:
+    from modelgate.ports import Table
+
+
+class Status(StrEnum):
+    """How far a submission has come."""
+
+    WAITING = "waiting"
+    CLAIMED = "claimed"
+    REGISTERED = "registered"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The item of one submission.
+
+    Attributes:
+        id: where it lies.
+        parts: names the versions of the objects that this item speaks of; see `parts_of`.
+        status: how far it has come with these parts.
+        version: the version that it became, 0 before.
+        owner: the invocation that is at it.
+        claimed_at: since when.
+        revision: counts the writes; 0 was never written.
+        effects: what is owed.
+    """
+
+    id: SubmissionId
+    parts: str
+    status: Status
+    owner: str
+    claimed_at: datetime
+    version: int = 0
+    revision: int = 0
+    effects: tuple[Announce, ...] = ()
+
+
+def parts_of(artifact: str, manifest: str, metrics: str) -> str:
+    """Names exactly these S3 versions of a submission's objects; empty for one that is not there."""
+    return id_of(artifact, manifest, metrics)
+
+
+_SUBMISSION = TypeAdapter(Submission)
+
+
+class Submissions:
+    """Reads and writes the items of submissions."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def load(self, submission: SubmissionId) -> Submission | None:
+        record = self._table.get(_key_of(submission), "STATE")
+        if record is None:
+            return None
+        return replace(_SUBMISSION.validate_json(record.document), revision=record.revision or 0)
+
+    def save(self, submission: Submission) -> Submission:
+        """Writes the item.
+
+        Raises:
+            StaleRevision: somebody else wrote it since it was read.
+        """
+        saved = replace(submission, revision=submission.revision + 1)
+        facts = (
+            ("submission", str(saved.id)),
+            ("group", saved.id.group),
+            ("status", saved.status.value),
+            ("version", saved.version),
+        )
+        document = _SUBMISSION.dump_json(saved).decode()
+        self._table.put(Record(_key_of(saved.id), "STATE", document, saved.revision, facts))
+        return saved
+
+
+def _key_of(submission: SubmissionId) -> str:
+    return f"SUBMISSION#{submission}"

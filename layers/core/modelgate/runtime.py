@@ -1,0 +1,210 @@
+"""The composition root: makes what a function needs from its environment, each part when it is first used.
+
+On AWS an execution environment is a process, and `current` is its one `Runtime`. The local cloud runs
+several execution environments in one process, and says with `running_in` whose turn it is.
+
+Imports stand inside the methods on purpose: a function pays at its start for what it uses only.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import cache, cached_property, wraps
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from modelgate import settings
+from modelgate.observability import Journal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    import boto3
+    from _typeshed import DataclassInstance
+    from mypy_boto3_sagemaker import SageMakerClient
+
+    from modelgate.aws.sagemaker import SageMakerRegistry
+    from modelgate.deployment.reconcile import Reconciler
+    from modelgate.deployment.states import EndpointStates
+    from modelgate.events import Envelope
+    from modelgate.policies import Policies
+    from modelgate.ports import Bucket, Bus, Table
+    from modelgate.registry.registration import Registrar
+
+    E = TypeVar("E", bound=Envelope)
+    Use = Callable[[E, "Runtime"], DataclassInstance]
+    Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Runtime:
+    """One execution environment of a function.
+
+    Args:
+        environ: the function's environment variables.
+        session: where its clients come from.
+        clock: the time, in UTC.
+    """
+
+    def __init__(
+        self, environ: Mapping[str, str], session: boto3.Session, clock: Callable[[], datetime] = now
+    ) -> None:
+        self._environ = environ
+        self._session = session
+        self._clock = clock
+        self.invocation = ""
+
+    # ── use cases ─────────────────────────────────────────────────────────────────────────────
+    @cached_property
+    def registrar(self) -> Registrar:
+        from modelgate.registry.judging import Judge
+        from modelgate.registry.registration import Registrar
+        from modelgate.registry.submissions import Submissions
+
+        told = self._settings
+        return Registrar(
+            bucket=self._bucket,
+            submissions=Submissions(self._table),
+            judge=Judge(
+                bucket=self._bucket,
+                policies=self._policies,
+                states=self._states,
+                registry=self._registry,
+                region=told.sagemaker_arn.split(":")[3],
+            ),
+            registry=self._registry,
+            bus=self._bus,
+            stack=told.stack,
+            time_limit_seconds=told.time_limit_seconds,
+            clock=self._clock,
+        )
+
+    @cached_property
+    def reconciler(self) -> Reconciler:
+        from modelgate.aws.sagemaker import SageMakerHosting
+        from modelgate.aws.sagemaker_runtime import SageMakerPredictions
+        from modelgate.deployment.reconcile import Reconciler
+        from modelgate.deployment.smoke import SmokeTester
+
+        told = settings.read(settings.DeploymentSettings, self._environ)
+        return Reconciler(
+            states=self._states,
+            policies=self._policies,
+            registry=self._registry,
+            hosting=SageMakerHosting(
+                self._sagemaker, told.sagemaker_arn, told.stack, told.execution_role_arn
+            ),
+            smoke_tester=SmokeTester(
+                self._bucket, lambda: SageMakerPredictions(self._session.client("sagemaker-runtime"))
+            ),
+            bus=self._bus,
+            stack=told.stack,
+            time_limit_seconds=told.time_limit_seconds,
+            clock=self._clock,
+        )
+
+    @cached_property
+    def journal(self) -> Journal:
+        return Journal(self._environ)
+
+    # ── what they are made of ─────────────────────────────────────────────────────────────────
+    @cached_property
+    def _settings(self) -> settings.FunctionSettings:
+        return settings.read(settings.FunctionSettings, self._environ)
+
+    @cached_property
+    def _bucket(self) -> Bucket:
+        from modelgate.aws.s3 import S3Bucket
+
+        return S3Bucket(self._session.client("s3"), self._settings.bucket)
+
+    @cached_property
+    def _table(self) -> Table:
+        from modelgate.aws.dynamodb import DynamoTable
+
+        return DynamoTable(self._session.client("dynamodb"), self._settings.table)
+
+    @cached_property
+    def _bus(self) -> Bus:
+        from modelgate.aws.eventbridge import EventBridgeBus
+
+        return EventBridgeBus(self._session.client("events"), self._settings.bus)
+
+    @cached_property
+    def _sagemaker(self) -> SageMakerClient:
+        return self._session.client("sagemaker")
+
+    @cached_property
+    def _registry(self) -> SageMakerRegistry:
+        from modelgate.aws.sagemaker import SageMakerRegistry
+
+        return SageMakerRegistry(self._sagemaker, self._settings.sagemaker_arn)
+
+    @cached_property
+    def _policies(self) -> Policies:
+        from modelgate.policies import Policies
+
+        return Policies(self._bucket)
+
+    @cached_property
+    def _states(self) -> EndpointStates:
+        from modelgate.deployment.states import EndpointStates
+
+        return EndpointStates(self._table)
+
+
+_running: ContextVar[Runtime] = ContextVar("modelgate.runtime")
+
+
+@cache
+def _of_this_process() -> Runtime:
+    import boto3
+
+    return Runtime(os.environ, boto3.Session())
+
+
+def current() -> Runtime:
+    """The execution environment that this code runs in."""
+    return _running.get(None) or _of_this_process()
+
+
+@contextmanager
+def running_in(runtime: Runtime) -> Iterator[None]:
+    """Within the block, `current` is ``runtime``."""
+    token = _running.set(runtime)
+    try:
+        yield
+    finally:
+        _running.reset(token)
+
+
+def handles(model: type[E]) -> Callable[[Use[E]], Handler]:
+    """Makes a Lambda handler of a function that takes a parsed event and the runtime.
+
+    The handler parses the event, calls, and returns what came of it as JSON. Whatever is raised
+    leaves it, so that Lambda comes back; `Refused` is dealt with where the use case knows whom to tell.
+    """
+
+    def of(use: Use[E]) -> Handler:
+        @wraps(use)
+        def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+            runtime = current()
+            runtime.invocation = context.aws_request_id
+            runtime.journal.begin(str(event.get("id", "")), context.aws_request_id)
+            try:
+                outcome = asdict(use(model.model_validate(event), runtime))
+            except BaseException as error:
+                runtime.journal.failed(error)
+                raise
+            runtime.journal.finished(outcome)
+            return outcome
+
+        return handler
+
+    return of

@@ -1,0 +1,9 @@
+"""What holds for every test."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+# Machines are shared: how long one example takes says nothing.
+settings.register_profile("modelgate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("modelgate")

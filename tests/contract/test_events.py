@@ -1,0 +1,126 @@
+"""Every recorded event parses with its model and starts exactly the function that it is meant for.
+
+The patterns are read from template.yaml, and matched as EventBridge matches them.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.events.models import EventPattern
+from samtranslator.yaml_helper import yaml_parse
+
+from modelgate.events import EndpointStateChange, Envelope, ModelPackageStateChange, ObjectCreated
+
+ROOT = Path(__file__).parents[2]
+INTAKE = "modelgate-intake-123456789012"
+MODELS: dict[str, type[Envelope]] = {
+    "model_uploaded": ObjectCreated,
+    "approval_changed": ModelPackageStateChange,
+    "endpoint_changed": EndpointStateChange,
+}
+CASES = sorted(ROOT.glob("events/*/*.json"))
+
+
+def _patterns() -> dict[str, list[dict[str, Any]]]:
+    """For each function's folder, the patterns of its rules."""
+    resources = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]
+    patterns: dict[str, list[dict[str, Any]]] = {}
+    for resource in resources.values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            folder = Path(resource["Properties"]["CodeUri"]).name
+            rules = resource["Properties"]["Events"].values()
+            patterns[folder] = [_resolved(rule["Properties"]["Pattern"]) for rule in rules]
+    return patterns
+
+
+def _resolved(pattern: Any) -> Any:
+    if pattern == {"Ref": "Intake"}:
+        return INTAKE
+    if isinstance(pattern, dict):
+        return {key: _resolved(value) for key, value in pattern.items()}
+    return [_resolved(each) for each in pattern] if isinstance(pattern, list) else pattern
+
+
+PATTERNS = _patterns()
+
+
+def _started_by(event: Any) -> set[str]:
+    return {
+        function
+        for function, patterns in PATTERNS.items()
+        if any(EventPattern.load(json.dumps(pattern)).matches_event(event) for pattern in patterns)
+    }
+
+
+def _name(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
+
+
+@pytest.mark.parametrize("case", CASES, ids=_name)
+def test_an_event_starts_exactly_the_function_it_is_meant_for(case: Path) -> None:
+    meant = case.parent.name
+    assert _started_by(json.loads(case.read_text())) == ({meant} if meant in MODELS else set())
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.parent.name in MODELS], ids=_name)
+def test_an_event_parses_with_its_functions_model(case: Path) -> None:
+    event = MODELS[case.parent.name].model_validate_json(case.read_text())
+    assert event.account == "123456789012"
+    assert event.time.year == 2026
+
+
+def test_every_function_has_a_folder_events_and_a_model() -> None:
+    folders = {path.name for path in (ROOT / "functions").iterdir() if path.is_dir()}
+    assert folders == set(PATTERNS) == set(MODELS)
+    assert {case.parent.name for case in CASES} == {*MODELS, "nobody"}
+
+
+def _read(case: str) -> str:
+    return (ROOT / "events" / f"{case}.json").read_text()
+
+
+def test_a_key_is_taken_as_it_is() -> None:
+    event = ObjectCreated.model_validate_json(_read("model_uploaded/key_that_looks_encoded"))
+    assert event.key == "models/iris/größer als+50%20/manifest.yaml"
+
+
+@pytest.mark.parametrize(
+    ("case", "decision"),
+    [
+        ("approved", True),
+        ("rejected", True),
+        ("registered", True),
+        ("created_approved", True),
+        ("edited_while_approved", False),
+        ("stage_changed_while_approved", False),
+    ],
+)
+def test_an_edit_of_an_approved_package_is_told_from_a_decision(case: str, decision: bool) -> None:
+    event = ModelPackageStateChange.model_validate_json(_read(f"approval_changed/{case}"))
+    assert event.is_decision is decision
+
+
+@pytest.mark.parametrize(
+    ("case", "status"),
+    [
+        ("in_service", "InService"),
+        ("failed", "Failed"),
+        ("out_of_service", "OutOfService"),
+        ("update_rollback_failed", "UpdateRollbackFailed"),
+    ],
+)
+def test_an_endpoints_status_is_spelled_as_the_api_spells_it(case: str, status: str) -> None:
+    event = EndpointStateChange.model_validate_json(_read(f"endpoint_changed/{case}"))
+    assert event.detail.status == status
+
+
+def test_tags_may_come_as_a_list_or_as_a_map() -> None:
+    tags = [
+        EndpointStateChange.model_validate_json(_read(f"endpoint_changed/{case}")).detail.tags
+        for case in ("in_service", "failed")
+    ]
+    assert tags == [{"modelgate:stack": "modelgate"}] * 2

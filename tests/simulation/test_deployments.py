@@ -1,0 +1,211 @@
+"""The whole chain on the local cloud: real functions, roles, rules and containers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Literal
+
+import pytest
+
+from localcloud import Delivery, LocalCloud
+from tests.simulation.chain import FAILS_TO_PREDICT, NEVER_LOADS, Chain
+from tests.simulation.conftest import Watch
+
+
+def _on(function: str, chain: Chain) -> Callable[[Delivery], bool]:
+    """Deliveries to a function that are about the chain's group or endpoint."""
+
+    def matches(delivery: Delivery) -> bool:
+        detail = delivery.event["detail"]
+        about = detail.get("ModelPackageGroupName") or detail.get("EndpointName")
+        return delivery.function == function and about == chain.group
+
+    return matches
+
+
+def test_an_upload_becomes_a_prediction(chain: Chain) -> None:
+    version = chain.deploy("first")
+    assert chain.ask("6.0,3.0") == "first says setosa to 6.0,3.0"
+    assert chain.endpoint()["EndpointStatus"] == "InService"
+    assert chain.news() == ["Submission Waiting", "Model Registered", "Release Live"] or chain.news() == [
+        "Model Registered",
+        "Release Live",
+    ]
+    assert chain.versions() == {version: "Approved"}
+
+
+def test_an_update_in_place_keeps_answering(chain: Chain) -> None:
+    chain.deploy("first")
+    chain.deploy("second")
+    assert chain.ask().startswith("second")
+    assert chain.outcomes() == [(1, "live"), (2, "live")]
+
+
+def test_three_quick_approvals_end_at_the_last_one(chain: Chain) -> None:
+    chain.deploy("first")
+    versions = [chain.register(name) for name in ("second", "third", "fourth")]
+    chain.approve(*versions)
+    chain.cloud.settle()
+    assert chain.ask().startswith("fourth")
+    assert chain.outcomes()[-1] == (4, "live")
+
+
+def test_a_silent_rollback_is_a_failure_with_the_reason(chain: Chain) -> None:
+    chain.deploy("first")
+    version = chain.deploy("second", NEVER_LOADS)
+    assert chain.endpoint()["EndpointStatus"] == "InService"
+    assert chain.ask().startswith("first")
+    package = chain.package(version)
+    assert package["ModelApprovalStatus"] == "Rejected"
+    assert "did not pass the ping health check" in package["ApprovalDescription"]
+    assert chain.news()[-1] == "Deployment Failed"
+    assert chain.outcomes() == [(1, "live"), (2, "failed")]
+
+
+def test_a_version_that_cannot_answer_is_rejected_and_the_one_before_it_serves(chain: Chain) -> None:
+    chain.deploy("first")
+    version = chain.deploy("second", FAILS_TO_PREDICT)
+    assert chain.ask().startswith("first")
+    package = chain.package(version)
+    assert package["ModelApprovalStatus"] == "Rejected"
+    assert "feature names do not match" in package["ApprovalDescription"]
+
+
+def test_a_first_creation_that_fails_leaves_no_endpoint_and_the_next_version_gets_one(chain: Chain) -> None:
+    version = chain.deploy("first", NEVER_LOADS)
+    assert chain.versions() == {version: "Rejected"}
+    client = chain.cloud.client("sagemaker")
+    with pytest.raises(client.exceptions.ClientError, match="Could not find endpoint"):
+        chain.endpoint()
+    chain.deploy("second")
+    assert chain.ask().startswith("second")
+
+
+def test_rejecting_the_live_version_goes_back(chain: Chain) -> None:
+    chain.deploy("first")
+    chain.deploy("second")
+    chain.decide(2, "Rejected")
+    chain.cloud.settle()
+    assert chain.ask().startswith("first")
+    assert chain.outcomes() == [(1, "live"), (2, "live"), (1, "live")]
+
+
+def test_the_endpoint_and_all_that_it_is_made_of_carry_the_stacks_tag(chain: Chain) -> None:
+    chain.deploy("first")
+    endpoint = chain.endpoint()
+    client = chain.cloud.client("sagemaker")
+    config = client.describe_endpoint_config(EndpointConfigName=endpoint["EndpointConfigName"])
+    model = client.describe_model(ModelName=config["ProductionVariants"][0]["ModelName"])
+    for arn in (endpoint["EndpointArn"], config["EndpointConfigArn"], model["ModelArn"]):
+        assert {"Key": "modelgate:stack", "Value": "modelgate"} in client.list_tags(ResourceArn=arn)["Tags"]
+
+
+def test_every_event_twice_changes_nothing(chain: Chain) -> None:
+    chain.cloud.faults.duplicate(lambda delivery: delivery.function is not None, times=50)
+    chain.deploy("first")
+    chain.deploy("second")
+    assert chain.versions() == {1: "Approved", 2: "Approved"}
+    assert chain.outcomes() == [(1, "live"), (2, "live")]
+    assert chain.news().count("Release Live") == 2
+    assert chain.news().count("Model Registered") == 2
+
+
+def test_approvals_that_arrive_in_the_wrong_order_end_at_the_last_one_made(chain: Chain) -> None:
+    chain.deploy("first")
+    versions = [chain.register(name) for name in ("second", "third")]
+    held = chain.cloud.faults.hold(_on("ApprovalChanged", chain))
+    chain.approve(*reversed(versions))
+    chain.cloud.settle()
+    held.release(reverse=True)
+    chain.cloud.settle()
+    assert chain.ask().startswith("second")
+
+
+@pytest.mark.parametrize("operation", ["CreateModel", "CreateEndpointConfig", "UpdateEndpoint"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_handler_that_dies_at_a_call_is_taken_up_by_lambdas_retry(
+    chain: Chain, operation: str, when: Literal["before", "after"]
+) -> None:
+    chain.deploy("first")
+    version = chain.register("second")
+    chain.cloud.faults.die(f"sagemaker:{operation}", function="ApprovalChanged", when=when)
+    chain.approve(version)
+    chain.cloud.settle()
+    assert chain.ask().startswith("second")
+    assert chain.outcomes() == [(1, "live"), (2, "live")]
+
+
+def test_an_answer_that_is_lost_does_not_make_a_second_release(chain: Chain) -> None:
+    chain.deploy("first")
+    version = chain.register("second")
+    chain.cloud.faults.lose_answer("sagemaker:UpdateEndpoint", times=1)
+    chain.approve(version)
+    chain.cloud.settle()
+    assert chain.outcomes() == [(1, "live"), (2, "live")]
+
+
+def test_a_throttled_call_is_retried_by_lambda(chain: Chain) -> None:
+    chain.deploy("first")
+    version = chain.register("second")
+    chain.cloud.faults.throttle("sagemaker:CreateEndpointConfig", times=1)
+    chain.approve(version)
+    chain.cloud.settle()
+    assert chain.ask().startswith("second")
+
+
+def test_a_call_that_stays_throttled_ends_in_the_queue_of_failed_invocations(
+    chain: Chain, watch: Watch
+) -> None:
+    version = chain.register("first")
+    chain.cloud.faults.throttle("sagemaker:CreateModel", times=1000)
+    chain.approve(version)
+    chain.cloud.settle()
+    chain.cloud.faults.clear()
+    (failed,) = _failed_invocations(chain.cloud)
+    assert failed["requestContext"]["condition"] == "RetriesExhausted"
+    assert failed["requestPayload"]["detail"]["ModelPackageGroupName"] == chain.group
+    assert "CreateModel: ThrottlingException" in failed["responsePayload"]["errorMessage"]
+    # Sent again from the queue, after the first invocation must be over, it is carried out.
+    watch.put_forward(60)
+    chain.cloud.publish(failed["requestPayload"])
+    chain.cloud.settle()
+    assert chain.ask().startswith("first")
+
+
+def test_an_endpoint_that_somebody_else_made_is_left_alone(chain: Chain) -> None:
+    chain.deploy("first")
+    client = chain.cloud.client("sagemaker")
+    other = f"{chain.group[:40]}-theirs"
+    client.create_endpoint(EndpointName=other, EndpointConfigName=chain.endpoint()["EndpointConfigName"])
+    chain.cloud.settle()
+    theirs = Chain(chain.cloud, other)
+    theirs.deploy("second")
+    assert theirs.ask().startswith("first")
+    assert theirs.news()[-1] == "Deployment Refused"
+
+
+def test_operators_get_a_readable_message(chain: Chain) -> None:
+    sqs, sns = chain.cloud.client("sqs"), chain.cloud.client("sns")
+    queue = sqs.create_queue(QueueName="an-operators-mailbox")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(
+        TopicArn=chain.cloud.outputs["OperatorTopic"],
+        Protocol="sqs",
+        Endpoint=arn,
+        Attributes={"RawMessageDelivery": "true"},
+    )
+    chain.register("first")
+    bodies = [
+        each["Body"] for each in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+    ]
+    assert any(
+        body.startswith(f'"Model Registered: Version 1 of {chain.group} is registered') for body in bodies
+    )
+
+
+def _failed_invocations(cloud: LocalCloud) -> list[Any]:
+    messages = cloud.client("sqs").receive_message(
+        QueueUrl=cloud.outputs["FailedInvocationsQueue"], MaxNumberOfMessages=10
+    )
+    return [json.loads(message["Body"]) for message in messages.get("Messages", [])]

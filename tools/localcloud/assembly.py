@@ -1,0 +1,227 @@
+"""The parts of a local cloud, made and wired: the one place that knows all of them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+import boto3
+from botocore.exceptions import ClientError
+
+from localcloud import wire
+from localcloud.access import AccessControl
+from localcloud.bucket_policies import BucketPolicies
+from localcloud.calls import ACCOUNT, Caller, now
+from localcloud.clients import Clients
+from localcloud.cloudformation import CloudFormationService
+from localcloud.credentials import Identities
+from localcloud.destinations import Destinations
+from localcloud.eventbridge import EventBridge
+from localcloud.faults import Faults, HandlerDied
+from localcloud.front import Backend, Front, caller_identity
+from localcloud.function_logs import restore_output, route_output
+from localcloud.functions import FunctionSettings, InProcessInvoker, RunningIn
+from localcloud.http_server import HttpServer
+from localcloud.lambda_service import LambdaService
+from localcloud.moto_state import MotoState
+from localcloud.pace import Pace
+from localcloud.s3_events import S3Events
+from localcloud.sagemaker.hosting import Hosting
+from localcloud.sagemaker.invocations import Invocations
+from localcloud.sagemaker.registry import ModelRegistry
+from localcloud.sagemaker.tags import Tags
+from localcloud.schedule import InFlight, Scheduler
+from localcloud.serving import ContainerError, ContainerSpec, ServingProcess
+from localcloud.stack import StackBuilder
+from localcloud.template import ResolvedTemplate, read
+from localcloud.timeline import Timeline
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a local cloud is made with; LocalCloud says what each is."""
+
+    template: Path
+    port: int
+    region: str
+    pace: Pace
+    parameters: Mapping[str, str]
+    stack_name: str
+    serving_python: str
+    running_in: RunningIn
+
+
+class Parts:
+    """The parts of a cloud that runs.
+
+    Raises:
+        LocalCloudError: the port is taken.
+    """
+
+    template: ResolvedTemplate
+
+    def __init__(self, settings: Settings, faults: Faults, timeline: Timeline) -> None:
+        self._settings = settings
+        self._faults = faults
+        self._timeline = timeline
+        self._region = settings.region
+        wire.quiet_moto()
+        self.identities = Identities()
+        self.in_flight = InFlight()
+        self.front = Front(settings.region, self.identities, faults)
+        # First of what has to be ended again: nothing else has begun if the port is taken.
+        self.server = HttpServer(self.front, settings.port, self.in_flight.broke)
+        self.url = self.server.url
+        self.scheduler = Scheduler(self.in_flight)
+        self.moto = MotoState(settings.region)
+        self.moto.start()
+        self.clients = Clients(self.url, settings.region, self.identities)
+        self.destinations = Destinations(self.moto, self.clients)
+        self.events = EventBridge(
+            moto=self.moto,
+            scheduler=self.scheduler,
+            faults=faults,
+            pace=settings.pace,
+            region=settings.region,
+            targets=self.destinations,
+            seen=timeline.saw,
+        )
+        self.tags = Tags(lambda arn: self.registry.exists(arn) or self.hosting.exists(arn))
+        self.registry = ModelRegistry(settings.region, self.events, self.tags)
+        self.hosting = Hosting(
+            region=settings.region,
+            pace=settings.pace,
+            scheduler=self.scheduler,
+            events=self.events,
+            registry=self.registry,
+            tags=self.tags,
+            host=self,
+            is_scaled=self.moto.is_scalable_target,
+        )
+        self.invoker = self._invoker([])
+
+    def build(self) -> None:
+        """Make the stack."""
+        settings = self._settings
+        self.template = read(
+            settings.template,
+            stack_name=settings.stack_name,
+            region=settings.region,
+            url=self.url,
+            parameters=settings.parameters,
+        )
+        builder = StackBuilder(self.template, self.clients)
+        self.invoker = self._invoker(builder.functions())
+        self.destinations.bind(self.invoker)
+        cloudformation = CloudFormationService(self.template, settings.stack_name, settings.region)
+        bucket_policies = BucketPolicies(self.moto)
+        operations = {
+            "sagemaker": {**self.registry.operations, **self.hosting.operations, **self.tags.operations},
+            "sagemaker-runtime": Invocations(settings.region, self.hosting).operations,
+            "lambda": LambdaService(self.invoker).operations,
+            "cloudformation": cloudformation.operations,
+            "events": self.events.operations,
+            "sts": {"GetCallerIdentity": caller_identity},
+            "s3": bucket_policies.operations,
+        }
+        access = AccessControl(self.moto, self.tags.of)
+        s3_events = S3Events(self.moto, self.events)
+        self.front.open(Backend(self.moto, operations, access, bucket_policies, s3_events))
+        builder.build()
+        route_output()
+
+    def stop(self) -> None:
+        """End everything, in the order in which nothing is left to call what has ended."""
+        self.scheduler.halt()
+        self.hosting.stop()
+        self.scheduler.join()
+        self.invoker.stop()
+        self.clients.close()
+        self.server.stop()
+        self.moto.stop()
+        restore_output()
+
+    # ── what hosting asks of the world ────────────────────────────────────────────────────────────
+
+    def container(self, spec: ContainerSpec, role: str) -> ServingProcess:
+        """A container that is not started yet."""
+        group = f"/aws/sagemaker/Endpoints/{spec.endpoint}"
+
+        def write_log(stream: str, line: str) -> None:
+            self.moto.write_log(group, stream, [(int(now().timestamp() * 1000), line)])
+
+        def download(url: str, file: Path) -> None:
+            complaint = self._fetch(url, role, file)
+            if complaint is not None:
+                raise ContainerError(complaint)
+
+        return ServingProcess(
+            spec,
+            python=self._settings.serving_python,
+            pace=self._settings.pace,
+            download=download,
+            write_log=write_log,
+            number=uuid.uuid4().hex[:17],
+        )
+
+    def complaint_about(self, url: str, role: str) -> str | None:
+        """Why a role cannot read an artifact; None if it can."""
+        return self._fetch(url, role, None)
+
+    def _fetch(self, url: str, role: str, file: Path | None) -> str | None:
+        """Get an object with the eyes of an execution role; into a file, or just look that it is there."""
+        bucket, _, key = url.removeprefix("s3://").partition("/")
+        name = role.rpartition("/")[2]
+        # A role that the stack does not make is not known here, and may do what it needs to.
+        known = self.moto.role_policies(name) is not None
+        arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/SageMaker"
+        s3 = self.clients.of_role(Caller(arn, role=name), "s3") if known else self.clients.aws("s3")
+        try:
+            if file is None:
+                s3.head_object(Bucket=bucket, Key=key)
+            else:
+                s3.download_file(bucket, key, str(file))
+        except ClientError:
+            return (
+                f'Could not access model data at {url}. Please ensure that the role "{role}" exists and that '
+                'its trust relationship policy allows the action "sts:AssumeRole" for the service principal '
+                '"sagemaker.amazonaws.com". Also ensure that the role has "s3:GetObject" permissions and '
+                f"that the object is located in {self._region}."
+            )
+        return None
+
+    def _invoker(self, functions: list[FunctionSettings]) -> InProcessInvoker:
+        settings = self._settings
+        return InProcessInvoker(
+            functions,
+            region=settings.region,
+            pace=settings.pace,
+            scheduler=self.scheduler,
+            in_flight=self.in_flight,
+            session=self._session,
+            running_in=settings.running_in,
+            write_log=self.moto.write_log,
+            on_line=self._timeline.logged,
+            destination=self.destinations.failed_invocation,
+            done=self._timeline.ran,
+        )
+
+    def _session(self, settings: FunctionSettings, dead: Event) -> boto3.Session:
+        """A session with the credentials of a function's role, whose calls the faults can meet."""
+        arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/{settings.role}/{settings.name}"
+        caller = Caller(arn, role=settings.role, function=settings.logical_id)
+        faults, name = self._faults, settings.logical_id
+
+        def before(operation: str) -> None:
+            if dead.is_set():
+                raise HandlerDied(f"the handler of {name} was ended before {operation}: its time was over")
+            faults.in_handler(operation, name, "before")
+
+        return self.clients.session(
+            self.identities.issue(caller),
+            before=before,
+            after=lambda operation: faults.in_handler(operation, name, "after"),
+        )

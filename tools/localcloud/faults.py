@@ -1,0 +1,249 @@
+"""What can be made to go wrong.
+
+Calls: the n-th call of an operation is throttled, refused, loses its answer, or the handler that makes it
+dies there. Events: a delivery is dropped, doubled or held back, and let go later in any order.
+
+    cloud.faults.throttle("sagemaker:CreateModel")                       # the next one
+    cloud.faults.lose_answer("sagemaker:UpdateEndpoint", nth=2)          # took effect, nobody hears of it
+    cloud.faults.die("dynamodb:PutItem", function="ApprovalChanged")     # the handler dies before the call
+    cloud.faults.die("dynamodb:PutItem", when="after")                   # … or right after it
+    cloud.faults.drop(lambda delivery: delivery.function == "EndpointChanged")
+    held = cloud.faults.hold(lambda delivery: delivery.event["source"] == "aws.s3")
+    held.release(reverse=True)
+
+Operations are named with IAM's name of the service and the API's of the operation: ``s3:HeadObject``,
+``sagemaker:InvokeEndpoint``, ``dynamodb:TransactWriteItems``. Each attempt of a client that retries is a
+call of its own: with ``times`` a fault outlasts a client's retries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, Literal
+
+from localcloud.calls import Call
+from localcloud.errors import ConnectionLost, ServiceError
+
+if TYPE_CHECKING:
+    from localcloud.eventbridge import Delivery
+
+_THROTTLED = {
+    "dynamodb": "ProvisionedThroughputExceededException",
+    "s3": "SlowDown",
+    "sqs": "RequestThrottled",
+}
+
+When = Literal["before", "after"]
+
+
+class HandlerDied(BaseException):
+    """Raised in a handler's thread: its execution environment is gone. No handler can catch its own death."""
+
+
+@dataclass
+class _CallFault:
+    operation: str
+    function: str | None
+    skip: int
+    times: int
+    kind: Literal["refuse", "lose", "die before", "die after"]
+    error: ServiceError | None = None
+
+    def meets(self, operation: str, function: str | None) -> bool:
+        """Whether this call is the one; counts it."""
+        if operation != self.operation or (self.function is not None and function != self.function):
+            return False
+        if self.skip > 0:
+            self.skip -= 1
+            return False
+        if self.times <= 0:
+            return False
+        self.times -= 1
+        return True
+
+
+@dataclass
+class _EventFault:
+    predicate: Callable[[Delivery], bool]
+    kind: Literal["drop", "duplicate", "hold", "refuse"]
+    times: int
+    held: Held | None = None
+    error: ServiceError | None = None
+
+
+@dataclass
+class Held:
+    """Deliveries that are held back. What is held does not count as in flight."""
+
+    _release: Callable[[Delivery], None]
+    _faults: Faults
+    deliveries: list[Delivery] = field(default_factory=list)
+
+    def release(self, *, reverse: bool = False) -> None:
+        """Deliver what is held, and hold nothing more; ``reverse`` lets the last go first."""
+        self._faults.forget_hold(self)
+        waiting, self.deliveries = list(self.deliveries), []
+        for delivery in reversed(waiting) if reverse else waiting:
+            self._release(delivery)
+
+    def discard(self) -> None:
+        """Lose what is held, and hold nothing more."""
+        self._faults.forget_hold(self)
+        self.deliveries = []
+
+
+class Faults:
+    """The faults that are to come. Those of one operation come in the order in which they were asked for."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._calls: list[_CallFault] = []
+        self._events: list[_EventFault] = []
+        self._deliver: Callable[[Delivery], None] | None = None
+
+    # ── calls ─────────────────────────────────────────────────────────────────────────────────────
+
+    def throttle(self, operation: str, *, nth: int = 1, times: int = 1, function: str | None = None) -> None:
+        """The n-th call from now on, and ``times`` in a row, is throttled."""
+        code = _THROTTLED.get(operation.split(":", 1)[0], "ThrottlingException")
+        error = ServiceError(code, "Rate exceeded", 503 if code == "SlowDown" else 400)
+        self._add(operation, nth, times, function, "refuse", error)
+
+    def refuse(
+        self,
+        operation: str,
+        code: str,
+        message: str = "Refused, as was asked for.",
+        *,
+        status: int = 400,
+        nth: int = 1,
+        times: int = 1,
+        function: str | None = None,
+    ) -> None:
+        """The n-th call from now on is refused with AWS's error ``code``, and has no effect."""
+        self._add(operation, nth, times, function, "refuse", ServiceError(code, message, status))
+
+    def lose_answer(
+        self, operation: str, *, nth: int = 1, times: int = 1, function: str | None = None
+    ) -> None:
+        """The n-th call from now on takes effect, and the connection closes without an answer."""
+        self._add(operation, nth, times, function, "lose", None)
+
+    def die(
+        self,
+        operation: str,
+        *,
+        when: When = "before",
+        nth: int = 1,
+        times: int = 1,
+        function: str | None = None,
+    ) -> None:
+        """The handler that makes the n-th call from now on dies before it, or after its answer has come."""
+        self._add(operation, nth, times, function, "die before" if when == "before" else "die after", None)
+
+    # ── events ────────────────────────────────────────────────────────────────────────────────────
+
+    def drop(self, predicate: Callable[[Delivery], bool], *, times: int = 1) -> None:
+        """The next ``times`` deliveries that the predicate is true of never happen."""
+        self._add_event(_EventFault(predicate, "drop", times))
+
+    def duplicate(self, predicate: Callable[[Delivery], bool], *, times: int = 1) -> None:
+        """The next ``times`` deliveries that the predicate is true of happen twice."""
+        self._add_event(_EventFault(predicate, "duplicate", times))
+
+    def refuse_delivery(
+        self, predicate: Callable[[Delivery], bool], code: str = "THROTTLING", *, times: int = 1
+    ) -> None:
+        """The target refuses the next ``times`` deliveries; EventBridge retries by the target's policy."""
+        error = ServiceError(code, "Refused, as was asked for.")
+        self._add_event(_EventFault(predicate, "refuse", times, error=error))
+
+    def hold(self, predicate: Callable[[Delivery], bool]) -> Held:
+        """Hold back every delivery that the predicate is true of, until it is released."""
+        if self._deliver is None:
+            raise RuntimeError("the local cloud has not started")
+        held = Held(self._deliver, self)
+        self._add_event(_EventFault(predicate, "hold", 0, held=held))
+        return held
+
+    def clear(self) -> None:
+        """No fault is to come any more. What is held stays held."""
+        with self._lock:
+            self._calls.clear()
+            self._events = [fault for fault in self._events if fault.kind == "hold"]
+
+    # ── where they strike; called by the local cloud ──────────────────────────────────────────────
+
+    def bind(self, deliver: Callable[[Delivery], None]) -> None:
+        """``deliver`` is what releases a held delivery."""
+        self._deliver = deliver
+
+    def forget_hold(self, held: Held) -> None:
+        """Hold no more for ``held``."""
+        with self._lock:
+            self._events = [fault for fault in self._events if fault.held is not held]
+
+    def before(self, call: Call) -> None:
+        """Raise what is to come instead of this call."""
+        fault = self._strike(call.name, call.caller.function, "refuse")
+        if fault is not None and fault.error is not None:
+            raise fault.error
+
+    def after(self, call: Call) -> None:
+        """Raise what is to come instead of the answer."""
+        if self._strike(call.name, call.caller.function, "lose") is not None:
+            raise ConnectionLost(f"the answer of {call.name} is lost, as was asked for")
+
+    def in_handler(self, operation: str, function: str, when: When) -> None:
+        """Die, if that is to come."""
+        if self._strike(operation, function, "die before" if when == "before" else "die after") is not None:
+            raise HandlerDied(f"the handler of {function} died {when} {operation}, as was asked for")
+
+    def on_delivery(self, delivery: Delivery) -> int:
+        """How often this delivery is to happen: 0, 1 or 2.
+
+        Raises:
+            ServiceError: the target is to refuse it.
+        """
+        with self._lock:
+            fault = next((fault for fault in self._events if fault.predicate(delivery)), None)
+            if fault is None:
+                return 1
+            if fault.held is not None:
+                fault.held.deliveries.append(delivery)
+                return 0
+            fault.times -= 1
+            if fault.times <= 0:
+                self._events.remove(fault)
+        if fault.error is not None:
+            raise fault.error
+        return 0 if fault.kind == "drop" else 2
+
+    def _strike(self, operation: str, function: str | None, kind: str) -> _CallFault | None:
+        with self._lock:
+            for fault in self._calls:
+                if fault.kind == kind and fault.meets(operation, function):
+                    if fault.times <= 0:
+                        self._calls.remove(fault)
+                    return fault
+        return None
+
+    def _add(
+        self,
+        operation: str,
+        nth: int,
+        times: int,
+        function: str | None,
+        kind: Literal["refuse", "lose", "die before", "die after"],
+        error: ServiceError | None,
+    ) -> None:
+        if ":" not in operation:
+            raise ValueError(f"an operation is named service:Operation, not {operation!r}")
+        with self._lock:
+            self._calls.append(_CallFault(operation, function, nth - 1, times, kind, error))
+
+    def _add_event(self, fault: _EventFault) -> None:
+        with self._lock:
+            self._events.append(fault)

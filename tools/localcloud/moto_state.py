@@ -1,0 +1,179 @@
+"""The only place that reaches into moto: its servers, its state, and the little of it that is in the way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from threading import Lock, RLock
+from typing import Any
+
+import moto.backends
+from moto.core.base_backend import BackendDict
+from moto.core.model_instances import reset_model_data
+from moto.events.models import Archive, EventBus, EventPattern, EventsBackend, Replay, events_backends
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.s3 import notifications as s3_notifications
+from moto.s3.models import FakeBucket, FakeKey, s3_backends
+from werkzeug.test import run_wsgi_app
+
+from localcloud.calls import ACCOUNT
+from localcloud.errors import ServiceError
+from localcloud.wire import Response
+
+__all__ = ["Archive", "EventBus", "EventPattern", "MotoState", "Replay"]
+
+# moto's checks and its changes are two steps: without a lock two conditional writes could both succeed.
+_LOCKS: dict[str, RLock] = {}
+_LOCKS_LOCK = Lock()
+
+
+def _lock(service: str) -> RLock:
+    with _LOCKS_LOCK:
+        return _LOCKS.setdefault(service, RLock())
+
+
+@lru_cache(maxsize=1)
+def _server() -> DomainDispatcherApplication:
+    return DomainDispatcherApplication(create_backend_app)
+
+
+@contextmanager
+def _replaced(owner: object, name: str, replacement: object) -> Iterator[None]:
+    original = getattr(owner, name)
+    setattr(owner, name, replacement)
+    try:
+        yield
+    finally:
+        setattr(owner, name, original)
+
+
+class MotoState:
+    """moto, empty, for as long as a local cloud runs."""
+
+    def __init__(self, region: str) -> None:
+        self._region = region
+        self._undo = ExitStack()
+
+    def start(self) -> None:
+        """Empty moto, and keep it from sending S3's events, whose shape is not AWS's."""
+        _reset()
+        self._undo.enter_context(
+            _replaced(s3_notifications, "_send_event_bridge_message", lambda *_args, **_kwargs: None)
+        )
+
+    def stop(self) -> None:
+        """Leave moto as it was found, and empty."""
+        self._undo.close()
+        _reset()
+
+    def answer(self, service: str, environ: dict[str, Any]) -> Response:
+        """moto's answer to a request.
+
+        Raises:
+            ServiceError: moto does not know the operation.
+        """
+        with _lock(service):
+            try:
+                chunks, status, headers = run_wsgi_app(_server(), environ, buffered=True)
+            except NotImplementedError as error:
+                raise ServiceError("NotImplemented", f"not simulated here: {error}", 501) from error
+        return Response(int(status.split(" ", 1)[0]), dict(headers.items()), b"".join(chunks))
+
+    # ── EventBridge ───────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def events(self) -> EventsBackend:
+        """The buses, rules, archives and replays."""
+        return events_backends[ACCOUNT][self._region]
+
+    @property
+    def archives(self) -> dict[str, Any]:
+        """The archives by name; moto's type of their events is narrower than the events are."""
+        return {name: archive for name, archive in self.events.archives.items()}  # noqa: C416  widens the type
+
+    def bus(self, name_or_arn: str) -> EventBus | None:
+        """The event bus of this name."""
+        return self.events.event_buses.get(name_or_arn.rsplit("/", 1)[-1])
+
+    # ── S3 ────────────────────────────────────────────────────────────────────────────────────────
+
+    def bucket(self, name: str) -> FakeBucket | None:
+        """The bucket of this name."""
+        buckets: Mapping[str, FakeBucket] = s3_backends[ACCOUNT]["aws"].buckets
+        return buckets.get(name)
+
+    def object(self, bucket: str, key: str, version: str | None) -> FakeKey | None:
+        """An object, or one version of it."""
+        with _lock("s3"):
+            found: FakeKey | None = s3_backends[ACCOUNT]["aws"].get_object(bucket, key, version_id=version)
+            return found
+
+    # ── IAM, queues, topics: what permissions are read from ───────────────────────────────────────
+
+    def role_policies(self, role: str) -> list[str] | None:
+        """The documents of a role's policies, inline and managed; None if there is no such role."""
+        backend = _backend("iam", "aws")
+        found = next((item for item in backend.roles.values() if item.name == role), None)
+        if found is None:
+            return None
+        managed = [
+            version.document
+            for policy in found.managed_policies.values()
+            for version in policy.versions
+            if version.version_id == policy.default_version_id
+        ]
+        return [_text(document) for document in [*found.policies.values(), *managed]]
+
+    def queue_policy(self, name: str) -> str | None:
+        """The policy document of a queue; None if it has none."""
+        queue = _backend("sqs", self._region).queues.get(name)
+        return _text(queue.policy) if queue is not None and queue.policy else None
+
+    def topic_policy(self, arn: str) -> str | None:
+        """The policy document of a topic; None if there is no such topic."""
+        topic = _backend("sns", self._region).topics.get(arn)
+        return _text(topic.policy) if topic is not None else None
+
+    def queue_exists(self, name: str) -> bool:
+        """Whether there is a queue of this name."""
+        return name in _backend("sqs", self._region).queues
+
+    def topic_exists(self, arn: str) -> bool:
+        """Whether there is a topic of this ARN."""
+        return arn in _backend("sns", self._region).topics
+
+    def is_scalable_target(self, resource_id: str) -> bool:
+        """Whether application-autoscaling has a target of this resource id registered."""
+        backend = _backend("applicationautoscaling", self._region)
+        return any(resource_id in targets for targets in backend.targets.values())
+
+    # ── logs ──────────────────────────────────────────────────────────────────────────────────────
+
+    def write_log(self, group: str, stream: str, lines: list[tuple[int, str]]) -> None:
+        """Append lines, each with its time in milliseconds, to a log stream; makes what is missing."""
+        if not lines:
+            return
+        backend = _backend("logs", self._region)
+        with _lock("logs"):
+            if group not in backend.groups:
+                backend.create_log_group(group, {})
+            if stream not in backend.groups[group].streams:
+                backend.create_log_stream(group, stream)
+            events = [{"timestamp": at, "message": line} for at, line in lines]
+            backend.put_log_events(group, stream, events)
+
+
+def _backend(service: Any, region: str) -> Any:
+    return moto.backends.get_backend(service)[ACCOUNT][region]
+
+
+def _text(document: Any) -> str:
+    return document if isinstance(document, str) else json.dumps(document)
+
+
+def _reset() -> None:
+    """As moto itself resets between tests."""
+    BackendDict.reset()
+    reset_model_data()

@@ -1,0 +1,173 @@
+"""Evaluates IAM policies: "Policy evaluation logic" in the IAM User Guide, for one account.
+
+Knows the condition operators listed in ``_OPERATORS``. A policy with another one is refused with an error
+when it is first read, and never silently taken to hold.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Literal
+
+from localcloud.errors import TemplateError
+
+Decision = Literal["allow", "explicit deny", "implicit deny"]
+Context = Mapping[str, str | list[str] | None]
+
+
+@dataclass(frozen=True)
+class Demand:
+    """A permission that a call needs.
+
+    Attributes:
+        context: the condition keys that are known for this call, by their names.
+    """
+
+    action: str
+    resource: str
+    context: Context = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Principal:
+    """A service that acts on somebody's behalf, for policies of resources."""
+
+    service: str
+
+
+def decide(documents: list[str], demand: Demand, principal: Principal | None = None) -> Decision:
+    """What the policies say of a demand; a denial wins."""
+    decision: Decision = "implicit deny"
+    for document in documents:
+        for statement in _statements(document):
+            if not _applies(statement, demand, principal):
+                continue
+            if statement["Effect"] == "Deny":
+                return "explicit deny"
+            decision = "allow"
+    return decision
+
+
+@lru_cache(maxsize=256)
+def _statements(document: str) -> tuple[Mapping[str, Any], ...]:
+    statements = _several(json.loads(document).get("Statement", []))
+    for statement in statements:
+        for operator in statement.get("Condition", {}):
+            _operator(operator)
+    return tuple(statements)
+
+
+def _applies(statement: Mapping[str, Any], demand: Demand, principal: Principal | None) -> bool:
+    return (
+        _principal_matches(statement, principal)
+        and _one_matches(statement, "Action", demand.action, re.IGNORECASE)
+        and _one_matches(statement, "Resource", demand.resource, 0)
+        and all(
+            _holds(operator, key, wanted, demand.context)
+            for operator, keys in statement.get("Condition", {}).items()
+            for key, wanted in keys.items()
+        )
+    )
+
+
+def _principal_matches(statement: Mapping[str, Any], principal: Principal | None) -> bool:
+    if principal is None:
+        return True
+    named = statement.get("Principal", {})
+    if named == "*":
+        return True
+    return principal.service in _several(named.get("Service", [])) or "*" in _several(named.get("AWS", []))
+
+
+def _one_matches(statement: Mapping[str, Any], member: str, value: str, flags: int) -> bool:
+    if f"Not{member}" in statement:
+        return not any(_like(pattern, value, flags) for pattern in _several(statement[f"Not{member}"]))
+    if member not in statement:
+        return member == "Resource"  # trust policies have none
+    return any(_like(pattern, value, flags) for pattern in _several(statement[member]))
+
+
+@lru_cache(maxsize=4096)
+def _compiled(pattern: str, flags: int) -> re.Pattern[str]:
+    return re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), flags | re.DOTALL)
+
+
+def _like(pattern: str, value: str, flags: int = 0) -> bool:
+    return _compiled(pattern, flags).fullmatch(value) is not None
+
+
+def _number(text: str) -> float:
+    return float(text)
+
+
+_OPERATORS: Mapping[str, Callable[[str, str], bool]] = {
+    "StringEquals": lambda value, wanted: value == wanted,
+    "StringEqualsIgnoreCase": lambda value, wanted: value.lower() == wanted.lower(),
+    "StringLike": lambda value, wanted: _like(wanted, value),
+    "ArnEquals": lambda value, wanted: _like(wanted, value),
+    "ArnLike": lambda value, wanted: _like(wanted, value),
+    "Bool": lambda value, wanted: value.lower() == wanted.lower(),
+    "NumericEquals": lambda value, wanted: _number(value) == _number(wanted),
+    "NumericLessThan": lambda value, wanted: _number(value) < _number(wanted),
+    "NumericLessThanEquals": lambda value, wanted: _number(value) <= _number(wanted),
+    "NumericGreaterThan": lambda value, wanted: _number(value) > _number(wanted),
+    "NumericGreaterThanEquals": lambda value, wanted: _number(value) >= _number(wanted),
+}
+_NEGATED = {
+    "StringNotEquals": "StringEquals",
+    "StringNotEqualsIgnoreCase": "StringEqualsIgnoreCase",
+    "StringNotLike": "StringLike",
+    "ArnNotEquals": "ArnEquals",
+    "ArnNotLike": "ArnLike",
+    "NumericNotEquals": "NumericEquals",
+}
+
+
+@dataclass(frozen=True)
+class _Operator:
+    compare: Callable[[str, str], bool] | None
+    negated: bool = False
+    if_exists: bool = False
+    quantifier: str = ""
+
+
+@lru_cache(maxsize=64)
+def _operator(written: str) -> _Operator:
+    quantifier, _, name = written.rpartition(":")
+    if_exists = name.endswith("IfExists")
+    name = name.removesuffix("IfExists")
+    if name == "Null":
+        return _Operator(None)
+    negated = name in _NEGATED
+    compare = _OPERATORS.get(_NEGATED.get(name, name))
+    if compare is None or quantifier not in {"", "ForAllValues", "ForAnyValue"}:
+        raise TemplateError(f"the local cloud does not know the condition operator {written}")
+    return _Operator(compare, negated, if_exists, quantifier)
+
+
+def _holds(written: str, key: str, wanted: Any, context: Context) -> bool:
+    operator = _operator(written)
+    found = next((value for name, value in context.items() if name.lower() == key.lower()), None)
+    if operator.compare is None:
+        return (found is None) == (str(_several(wanted)[0]).lower() == "true")
+    if found is None:
+        return operator.if_exists or operator.negated or operator.quantifier == "ForAllValues"
+    results = _results(operator, _several(found), [str(item) for item in _several(wanted)])
+    return all(results) if operator.quantifier == "ForAllValues" or operator.negated else any(results)
+
+
+def _results(operator: _Operator, values: list[Any], wanted: list[str]) -> Iterator[bool]:
+    compare = operator.compare
+    if compare is None:
+        return
+    for value in values:
+        meets = any(compare(str(value), item) for item in wanted)
+        yield meets != operator.negated
+
+
+def _several(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,245 @@
+"""The containers of endpoints, as processes of this machine that keep the same contract.
+
+"Custom inference code with hosting services" in the SageMaker Developer Guide: the artifact is unpacked in
+``/opt/ml/model``, ``GET /ping`` answers within two seconds, ``POST /invocations`` within sixty, SIGTERM comes
+before SIGKILL. What is different here: ``/opt/ml`` is a folder of its own for each process, and every value
+of the environment that starts with ``/opt/ml`` is changed to point there.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tarfile
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from localcloud.pace import Pace
+
+_OPT_ML = "/opt/ml"
+_PING_SECONDS = 2.0
+_FAMILIES = {"sagemaker-scikit-learn": "sklearn", "sagemaker-xgboost": "xgboost"}
+_REPOSITORY = re.compile(r"^[^/]+/(?P<repository>[^:@]+)")
+
+
+class ContainerError(Exception):
+    """A container did not come to serve. The message is what SageMaker gives as FailureReason."""
+
+
+@dataclass(frozen=True)
+class ContainerSpec:
+    """What a container is started from.
+
+    Attributes:
+        start_limit: the seconds that its endpoint config gives it to answer ``/ping``.
+    """
+
+    image: str
+    model_data: str | None
+    environment: Mapping[str, str]
+    endpoint: str
+    variant: str
+    start_limit: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a container answered to an invocation."""
+
+    status: int
+    content_type: str
+    body: bytes
+    custom_attributes: str | None
+
+
+def family(image: str) -> str | None:
+    """The stand-in for an image, by the name of its repository; None if there is none."""
+    match = _REPOSITORY.match(image)
+    return _FAMILIES.get(match["repository"]) if match else None
+
+
+class ServingProcess:
+    """A container that serves, or is to.
+
+    Args:
+        download: writes an object of S3, by its URL, to a file.
+        write_log: called with a log stream's name and a line.
+    """
+
+    def __init__(
+        self,
+        spec: ContainerSpec,
+        *,
+        python: str,
+        pace: Pace,
+        download: Callable[[str, Path], None],
+        write_log: Callable[[str, str], None],
+        number: str,
+    ) -> None:
+        self.spec = spec
+        self._python = python
+        self._pace = pace
+        self._download = download
+        self._write_log = write_log
+        self.log_stream = f"{spec.variant}/i-{number}"
+        self._root = Path(tempfile.mkdtemp(prefix="localcloud-endpoint-"))
+        self._port = 0
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Start, and return when ``/ping`` is answered.
+
+        Raises:
+            ContainerError: it was not, or there is no stand-in for the image.
+        """
+        stand_in = family(self.spec.image)
+        if stand_in is None:
+            raise ContainerError(
+                f"The local cloud has no stand-in for the image {self.spec.image}; it has some for "
+                f"{', '.join(sorted(_FAMILIES))}."
+            )
+        self._unpack()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
+        with self._lock:
+            if self._stopping.is_set():
+                raise ContainerError("The local cloud stopped before the container had started.")
+            process = self._process = subprocess.Popen(
+                [self._python, "-m", f"localcloud.containers.{stand_in}", "serve"],
+                env=self._environment(),
+                cwd=self._root,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                # Its end tells the container that this process is gone, however it went.
+                stdin=subprocess.PIPE,
+                text=True,
+                errors="replace",
+            )
+        self._reader = threading.Thread(target=self._read_output, args=(process,), daemon=True)
+        self._reader.start()
+        self._await_ping(process)
+
+    def invoke(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """POST /invocations.
+
+        Raises:
+            TimeoutError: there is no answer within the limit.
+            OSError: the container does not listen any more.
+        """
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._pace.invocation_limit)
+        try:
+            connection.request("POST", "/invocations", body, dict(headers))
+            response = connection.getresponse()
+            return Answer(
+                response.status,
+                response.getheader("Content-Type", ""),
+                response.read(),
+                response.getheader("X-Amzn-SageMaker-Custom-Attributes"),
+            )
+        finally:
+            connection.close()
+
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL if that does not help; what it had on disk goes."""
+        with self._lock:
+            self._stopping.set()
+            process = self._process
+        if process is not None and process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(self._pace.container_stop_grace)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        if self._reader is not None:
+            self._reader.join(timeout=2)
+        for pipe in (process.stdout, process.stdin) if process is not None else ():
+            if pipe is not None:
+                pipe.close()
+        shutil.rmtree(self._root, ignore_errors=True)
+
+    @property
+    def _model_dir(self) -> Path:
+        return self._root / "opt/ml/model"
+
+    def _unpack(self) -> None:
+        self._model_dir.mkdir(parents=True)
+        if self.spec.model_data is None:
+            return
+        archive = self._root / "model.tar.gz"
+        self._download(self.spec.model_data, archive)
+        try:
+            with tarfile.open(archive, "r:gz") as tar:
+                tar.extractall(self._model_dir, filter="data")
+        except (tarfile.TarError, OSError, EOFError) as error:
+            raise ContainerError(
+                f"Failed to extract model data archive from URL {self.spec.model_data}: {error}. "
+                "Please ensure that it is a gzipped tar archive."
+            ) from error
+        archive.unlink()
+
+    def _environment(self) -> dict[str, str]:
+        root = f"{self._root}{_OPT_ML}"
+        given = {
+            name: root + value.removeprefix(_OPT_ML) if value.startswith(_OPT_ML) else value
+            for name, value in self.spec.environment.items()
+        }
+        ours = {
+            "PATH": os.environ.get("PATH", ""),
+            "HOME": str(self._root),
+            "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "OMP_NUM_THREADS": "1",
+            "LOCALCLOUD_ENDS_WITH_STDIN": "1",
+            "SM_MODEL_DIR": str(self._model_dir),
+            "SAGEMAKER_BASE_DIR": root,
+            "SAGEMAKER_BIND_TO_PORT": str(self._port),
+        }
+        return {**ours, **given, "SAGEMAKER_BIND_TO_PORT": str(self._port)}
+
+    def _await_ping(self, process: subprocess.Popen[str]) -> None:
+        deadline = time.monotonic() + min(self.spec.start_limit, self._pace.container_start_limit)
+        while time.monotonic() < deadline and process.poll() is None:
+            if self._answers_ping():
+                return
+            if self._stopping.wait(self._pace.ping_interval):
+                break
+        raise ContainerError(
+            f"The primary container for production variant {self.spec.variant} did not pass the ping health "
+            "check. Please check CloudWatch logs for this endpoint."
+        )
+
+    def _answers_ping(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_PING_SECONDS)
+        try:
+            connection.request("GET", "/ping")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def _read_output(self, process: subprocess.Popen[str]) -> None:
+        if process.stdout is None:
+            return
+        for line in process.stdout:
+            self._write_log(self.log_stream, line.rstrip("\n"))
+
+
+def default_python() -> str:
+    """The interpreter that stand-ins run in, unless another one is asked for."""
+    return sys.executable

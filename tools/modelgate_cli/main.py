@@ -1,0 +1,311 @@
+"""The `modelgate` command: parses, and calls what the modules beside it are named for."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from modelgate_cli.complaints import FORESEEABLE, INTERRUPTED, USAGE, Complaint, complaint_about
+from modelgate_cli.options import (
+    Here,
+    JsonOption,
+    Options,
+    ProfileOption,
+    RegionOption,
+    StackOption,
+    with_options,
+)
+from modelgate_cli.screen import Screen
+
+
+class _Commands(TyperGroup):
+    """Ends every command the same way: with an exit code, and with a complaint instead of a traceback."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: ARG002, FBT001, FBT002  the base's signature
+        windows_expand_args: bool = True,  # noqa: FBT001, FBT002
+        **extra: Any,
+    ) -> Any:
+        given = list(sys.argv[1:] if args is None else args)
+        try:
+            code = super().main(given, prog_name, complete_var, False, windows_expand_args, **extra)  # noqa: FBT003
+        except (typer.TyperException, typer.Abort, KeyboardInterrupt, *FORESEEABLE) as error:
+            code = _complained(error, as_json="--json" in given)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complained(error: BaseException, *, as_json: bool) -> int:
+    if isinstance(error, typer.Abort | KeyboardInterrupt):
+        complaint = Complaint("interrupted", "what was begun goes on in AWS: modelgate status", INTERRUPTED)
+    elif isinstance(error, typer.TyperException):
+        words = " ".join(error.format_message().split())
+        complaint = Complaint(words, "modelgate COMMAND --help shows what a command takes", USAGE)
+    else:
+        complaint = complaint_about(error)
+    Screen(as_json=as_json).complain(complaint)
+    return complaint.code
+
+
+app = typer.Typer(
+    cls=_Commands,
+    add_completion=False,
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    help="From a trained model to a served one: pack, submit, approve, look, ask.",
+)
+local = typer.Typer(help="AWS on this machine.")
+app.add_typer(local, name="local")
+
+GroupArgument = Annotated[str, typer.Argument(metavar="GROUP", help="The model package group.")]
+VersionArgument = Annotated[int, typer.Argument(metavar="VERSION", min=1, help="The version's number.")]
+WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for what becomes of it.")]
+TimeoutOption = Annotated[
+    float, typer.Option("--timeout", min=0, metavar="SECONDS", help="Wait so long at most.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    context: typer.Context,
+    stack: StackOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,  # noqa: FBT002  an option of the command line
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+    context.obj = Options(stack, region, profile, as_json)
+
+
+@app.command()
+@with_options
+def pack(
+    here: Here,
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The file that the framework wrote.")],
+    framework: Annotated[str, typer.Option("--framework", help="sklearn or xgboost.")],
+    version: Annotated[str, typer.Option("--version", help="Of the prebuilt container, such as 1.9-0.")],
+    smoke_test: Annotated[
+        str, typer.Option("--smoke-test", metavar="BODY", help="A request that the model must answer.")
+    ],
+    metric: Annotated[list[str] | None, typer.Option("--metric", metavar="NAME=VALUE")] = None,
+    metrics_file: Annotated[
+        Path | None,
+        typer.Option("--metrics-file", exists=True, dir_okay=False, help="A JSON object of numbers."),
+    ] = None,
+    script: Annotated[Path | None, typer.Option("--script", help="Becomes code/inference.py.")] = None,
+    code: Annotated[Path | None, typer.Option("--code", help="A folder; becomes code/.")] = None,
+    requirements: Annotated[
+        Path | None, typer.Option("--requirements", help="Becomes code/requirements.txt.")
+    ] = None,
+    content_type: Annotated[
+        list[str] | None, typer.Option("--content-type", help="What it takes; the first is the smoke test's.")
+    ] = None,
+    response_type: Annotated[
+        list[str] | None, typer.Option("--response-type", help="What it answers in.")
+    ] = None,
+    accept: Annotated[str | None, typer.Option("--accept", help="The smoke test's Accept header.")] = None,
+    expect: Annotated[
+        str | None, typer.Option("--expect", help="A text that its answer must contain.")
+    ] = None,
+    environment: Annotated[list[str] | None, typer.Option("--environment", metavar="NAME=VALUE")] = None,
+    description: Annotated[str, typer.Option("--description", help="For the registry.")] = "",
+    metadata: Annotated[list[str] | None, typer.Option("--metadata", metavar="NAME=VALUE")] = None,
+    out: Annotated[Path, typer.Option("--out", file_okay=False, help="The folder to write into.")] = Path(
+        "submission"
+    ),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,  # noqa: FBT002
+) -> None:
+    """Make a model file into a submission: model.tar.gz and manifest.yaml."""
+    from modelgate.submission import SmokeTest
+    from modelgate_cli import packing
+    from modelgate_cli.pack import pack as pack_submission
+
+    takes = content_type or ["text/csv"]
+    packed = pack_submission(
+        model,
+        framework=framework,
+        version=version,
+        metrics=packing.metrics_of(metric or [], metrics_file),
+        content_types=takes,
+        response_types=response_type or ["application/json"],
+        smoke_test=SmokeTest(content_type=takes[0], body=smoke_test, accept=accept, expect=expect),
+        out=out,
+        script=script,
+        code=code,
+        requirements=requirements,
+        environment=packing.pairs(environment or [], "--environment"),
+        description=description,
+        metadata=packing.pairs(metadata or [], "--metadata"),
+        overwrite=overwrite,
+    )
+    here.screen.result(packing.document(packed), *packing.shown(packed))
+
+
+@app.command()
+@with_options
+def submit(
+    here: Here,
+    files: Annotated[list[Path], typer.Argument(metavar="DIR|FILES...", exists=True)],
+    group: GroupArgument,
+    name: Annotated[
+        str | None, typer.Option("--name", help="The submission's name; <date>-<short sha256> without.")
+    ] = None,
+    wait: WaitOption = True,  # noqa: FBT002
+    timeout: TimeoutOption = 900,
+) -> None:
+    """Upload a submission, and show the gate's verdict. Exits with 1 when it is refused."""
+    from modelgate_cli import submitting
+
+    parts = submitting.gather(files)
+    submission = submitting.submission_of(group, name, parts)
+    submitting.examine(parts, group, here.stack)
+    submitting.upload(parts, submission, here.stack, here.screen)
+    submitted = submitting.Submitted(str(submission), "uploaded")
+    if wait:
+        with here.screen.progress() as progress:
+            submitted = submitting.follow(submission, here.stack, progress, timeout=timeout)
+    submitting.show(submitted, here.screen)
+
+
+@app.command()
+@with_options
+def versions(
+    here: Here,
+    group: GroupArgument,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")] = 20,
+) -> None:
+    """Show the versions of a group."""
+    from modelgate_cli import versions as listing
+
+    found = listing.versions_of(here.stack, group, limit)
+    here.screen.result({"group": group, "versions": [asdict(each) for each in found]}, listing.shown(found))
+
+
+@app.command()
+@with_options
+def approve(
+    here: Here,
+    group: GroupArgument,
+    version: VersionArgument,
+    note: Annotated[str, typer.Option("--note", help="Why; kept with the version.")] = "",
+    wait: WaitOption = True,  # noqa: FBT002
+    timeout: TimeoutOption = 1800,
+) -> None:
+    """Approve a version, as the console does, and wait until it is live."""
+    from modelgate_cli import deciding
+
+    package, endpoint = deciding.approve(here.stack, group, version, note)
+    decided = deciding.Decided(group, version, package.approval, endpoint, "decided")
+    if wait:
+        with here.screen.progress() as progress:
+            decided = deciding.follow_approval(here.stack, package, endpoint, progress, timeout=timeout)
+    here.screen.result(asdict(decided), deciding.shown(decided))
+
+
+@app.command()
+@with_options
+def reject(
+    here: Here,
+    group: GroupArgument,
+    version: VersionArgument,
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept with the version.")],
+    wait: WaitOption = True,  # noqa: FBT002
+    timeout: TimeoutOption = 1800,
+) -> None:
+    """Reject a version; if it serves, wait until its endpoint has gone back to the release before it."""
+    from modelgate_cli import deciding
+
+    before = deciding.endpoint_of(here.stack, group)
+    package = deciding.reject(here.stack, group, version, reason)
+    decided = deciding.Decided(group, version, package.approval, before.name if before else "", "decided")
+    if wait:
+        with here.screen.progress() as progress:
+            decided = deciding.follow_rejection(here.stack, package, before, progress, timeout=timeout)
+    here.screen.result(asdict(decided), deciding.shown(decided))
+
+
+@app.command()
+@with_options
+def status(
+    here: Here,
+    endpoint: Annotated[str | None, typer.Argument(metavar="[ENDPOINT]", help="All, without.")] = None,
+) -> None:
+    """Show what is desired on an endpoint and why, what is live, and what is under way."""
+    from modelgate_cli import endpoints
+
+    found = endpoints.statuses(here.stack, endpoint)
+    here.screen.result({"endpoints": [asdict(each) for each in found]}, *endpoints.shown(found))
+
+
+@app.command()
+@with_options
+def history(here: Here, endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT")]) -> None:
+    """Show every attempt on an endpoint, and which of them were releases."""
+    from modelgate_cli import endpoints
+
+    tried = endpoints.history(here.stack, endpoint)
+    document = {"endpoint": endpoint, "attempts": [asdict(each) for each in tried]}
+    here.screen.result(document, endpoints.shown_history(tried))
+
+
+@app.command()
+@with_options
+def invoke(
+    here: Here,
+    endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT")],
+    body: Annotated[str | None, typer.Option("--body", help="The request.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", exists=True, dir_okay=False, help="The request.")
+    ] = None,
+    content_type: Annotated[str, typer.Option("--content-type")] = "text/csv",
+    accept: Annotated[str | None, typer.Option("--accept")] = None,
+) -> None:
+    """Ask an endpoint, and print what the model answers."""
+    from modelgate_cli import predicting
+
+    request = predicting.request_body(body, file)
+    answer = predicting.invoke(here.stack, endpoint, request, content_type, accept)
+    here.screen.answer(answer.document(), answer.body)
+
+
+@local.callback()
+def _local() -> None:
+    """AWS on this machine."""
+
+
+@local.command()
+@with_options
+def up(
+    here: Here,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 for one that is free.")] = 4566,
+    template: Annotated[Path, typer.Option("--template")] = Path("template.yaml"),
+) -> None:
+    """Run the local cloud, until it is interrupted."""
+    from modelgate_cli import local_cloud
+
+    local_cloud.run(
+        here.screen, template, port=port, region=here.region or "eu-central-1", stack=here.stack_name
+    )
+
+
+def run() -> None:
+    """The entry point."""
+    # What is piped into head ends quietly when head has seen enough.
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    app()
+
+
+if __name__ == "__main__":
+    run()
