@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup demo test check build local bench lock catalog format clean
+.PHONY: help setup demo test test-oracle check build local bench lock catalog format clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ demo: setup  ## the whole story on the local cloud: upload, gate, approval, endp
 
 test: setup  ## every test; no AWS account, no Docker
 	$(BIN)/pytest -n 2 --dist loadfile
+
+test-oracle: setup  ## the catalog of images against AWS's own resolver, over every family
+	$(BIN)/pytest -n 2 tests/oracle
 
 check: setup  ## ruff, mypy, cfn-lint, sam validate, the house rules
 	$(BIN)/ruff check .

@@ -13,6 +13,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -407,8 +408,12 @@ def run(console: Console, out: Path) -> bool:
         with TemporaryDirectory() as folder, LocalCloud(TEMPLATE, pace=pace()) as cloud:
             story = Story(cloud, console, Path(folder), began)
             result |= {"versions": [], "predictions": story.predictions, "announcements": story.announcements}
-            tell(story)
-            result |= {"ok": True, "versions": story.versions()}
+            try:
+                tell(story)
+            finally:
+                with suppress(ClientError, BotoCoreError):  # what broke the story off is told, not this
+                    result["versions"] = story.versions()
+            result["ok"] = True
             del result["reason"]
     except (Unexpected, Refused, LocalCloudError, ClientError, BotoCoreError) as error:
         result |= {"ok": False, "reason": " ".join(str(error).split())}
@@ -423,7 +428,7 @@ def run(console: Console, out: Path) -> bool:
             "bold green",
         )
     else:
-        words, style = f"It went otherwise: {result['reason']}; {out} has what there was.", "bold red"
+        words, style = f"It went otherwise: {result['reason']}: see {out}.", "bold red"
     console.print(Text(words, style), soft_wrap=True)
     return bool(result["ok"])
 

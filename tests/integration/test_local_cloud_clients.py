@@ -25,9 +25,7 @@ def aws(cloud: LocalCloud, *arguments: str) -> dict[str, Any]:
     """What the AWS CLI prints."""
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **cloud.environment()}
     command = [str(Path(sys.executable).with_name("aws")), *arguments, "--output", "json"]
-    done = subprocess.run(  # noqa: S603  the command is the test's own
-        command, env=environment, capture_output=True, text=True, check=False, timeout=60
-    )
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     printed: dict[str, Any] = json.loads(done.stdout or "{}")
     return printed

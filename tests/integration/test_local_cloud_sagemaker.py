@@ -33,6 +33,8 @@ def predict_fn(data, model):
         raise ValueError("two numbers, please")
     return model.predict(data)
 """
+# A model whose container has nothing to import; what is tested is the endpoint.
+PLAIN = SCRIPT.replace("model.predict(data)", "(data[..., 0] > model).astype(int)")
 SCRIPT_MODE = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
 
 
@@ -53,9 +55,14 @@ def classifier() -> bytes:
     return pickle.dumps(LogisticRegression(C=100).fit(points, [0, 0, 1, 1]))
 
 
-def sklearn_artifact(script: str = SCRIPT) -> bytes:
-    """An artifact of the sklearn container."""
-    return artifact({"model.pkl": classifier(), "code/inference.py": script.encode()})
+def sklearn_artifact() -> bytes:
+    """An artifact with a model of scikit-learn's."""
+    return artifact({"model.pkl": classifier(), "code/inference.py": SCRIPT.encode()})
+
+
+def plain_artifact(script: str = PLAIN) -> bytes:
+    """An artifact of the sklearn container whose model is a number: the threshold."""
+    return artifact({"model.pkl": pickle.dumps(0.5), "code/inference.py": script.encode()})
 
 
 class Hosting:
@@ -165,8 +172,8 @@ def test_an_endpoint_comes_up_serves_is_updated_and_goes(tmp_path: Path) -> None
             1
         ]
 
-        other = SCRIPT.replace("model.predict(data)", "1 - model.predict(data)")
-        second = hosting.config("c2", hosting.model("m2", sklearn_artifact(other)))
+        other = PLAIN.replace("return ", "return 1 - ")
+        second = hosting.config("c2", hosting.model("m2", plain_artifact(other)))
         hosting.client.update_endpoint(EndpointName="Iris", EndpointConfigName=second)
         updating = hosting.client.describe_endpoint(EndpointName="Iris")
         assert (updating["EndpointStatus"], updating["EndpointConfigName"]) == ("Updating", "c1")
@@ -195,9 +202,9 @@ def test_an_endpoint_comes_up_serves_is_updated_and_goes(tmp_path: Path) -> None
 def test_an_update_whose_container_does_not_answer_goes_back_silently(tmp_path: Path) -> None:
     with small_stack(tmp_path) as cloud:
         hosting = Hosting(cloud)
-        hosting.endpoint("iris", hosting.config("c1", hosting.model("m1", sklearn_artifact())))
+        hosting.endpoint("iris", hosting.config("c1", hosting.model("m1", plain_artifact())))
         broken = hosting.config(
-            "c2", hosting.model("m2", sklearn_artifact("raise SystemExit('no model here')"))
+            "c2", hosting.model("m2", plain_artifact("raise SystemExit('no model here')"))
         )
         hosting.client.update_endpoint(EndpointName="iris", EndpointConfigName=broken)
         cloud.settle(60)
@@ -215,8 +222,8 @@ def test_an_update_whose_container_does_not_answer_goes_back_silently(tmp_path: 
 def test_a_guarded_update_that_fails_shows_that_it_goes_back(tmp_path: Path) -> None:
     with small_stack(tmp_path) as cloud:
         hosting = Hosting(cloud)
-        hosting.endpoint("iris", hosting.config("c1", hosting.model("m1", sklearn_artifact())))
-        broken = hosting.config("c2", hosting.model("m2", sklearn_artifact("raise SystemExit(1)")))
+        hosting.endpoint("iris", hosting.config("c1", hosting.model("m1", plain_artifact())))
+        broken = hosting.config("c2", hosting.model("m2", plain_artifact("raise SystemExit(1)")))
         routing = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
         hosting.client.update_endpoint(
             EndpointName="iris",
@@ -239,7 +246,7 @@ def test_an_endpoint_that_cannot_come_up_fails_with_the_reason(
 ) -> None:
     with small_stack(tmp_path) as cloud:
         hosting = Hosting(cloud)
-        model = hosting.model("m", sklearn_artifact(), image=image, environment=environment)
+        model = hosting.model("m", plain_artifact(), image=image, environment=environment)
         hosting.endpoint("iris", hosting.config("c", model))
         told = hosting.client.describe_endpoint(EndpointName="iris")
         assert told["EndpointStatus"] == "Failed"
@@ -257,7 +264,7 @@ def test_what_is_in_progress_can_be_neither_updated_nor_deleted(tmp_path: Path) 
     )
     with small_stack(tmp_path, pace=Pace(creating=10.0)) as cloud:
         hosting = Hosting(cloud)
-        model = hosting.model("m", sklearn_artifact())
+        model = hosting.model("m", plain_artifact())
         first, second = hosting.config("c1", model), hosting.config("c2", model)
         hosting.client.create_endpoint(EndpointName="iris", EndpointConfigName=first)
         with pytest.raises(ClientError) as updated:
@@ -271,7 +278,7 @@ def test_what_is_in_progress_can_be_neither_updated_nor_deleted(tmp_path: Path) 
 def test_a_config_in_use_may_be_deleted_and_that_breaks_the_next_update(tmp_path: Path) -> None:
     with small_stack(tmp_path) as cloud:
         hosting = Hosting(cloud)
-        model = hosting.model("m", sklearn_artifact())
+        model = hosting.model("m", plain_artifact())
         first, second = hosting.config("c1", model), hosting.config("c2", model)
         hosting.endpoint("iris", first)
         with pytest.raises(ClientError):
@@ -288,7 +295,7 @@ def test_a_config_in_use_may_be_deleted_and_that_breaks_the_next_update(tmp_path
 def test_an_error_of_the_model_is_a_model_error_with_what_it_said(tmp_path: Path) -> None:
     with small_stack(tmp_path) as cloud:
         hosting = Hosting(cloud)
-        hosting.endpoint("iris", hosting.config("c", hosting.model("m", sklearn_artifact())))
+        hosting.endpoint("iris", hosting.config("c", hosting.model("m", plain_artifact())))
         with pytest.raises(ClientError) as failed:
             hosting.invoke("iris", "1,2,3\n4,5,6")
         response: dict[str, Any] = {**failed.value.response}
@@ -305,11 +312,11 @@ def test_an_error_of_the_model_is_a_model_error_with_what_it_said(tmp_path: Path
 
 
 def test_a_container_that_does_not_answer_in_time_is_a_model_error(tmp_path: Path) -> None:
-    slow = SCRIPT.replace("    return model.predict(data)", "    import time; time.sleep(30)")
+    slow = PLAIN.replace("    return (data", "    import time; time.sleep(30)\n    return (data")
     pace = Pace(invocation_limit=0.3, container_stop_grace=0.2)
     with small_stack(tmp_path, pace=pace) as cloud:
         hosting = Hosting(cloud)
-        hosting.endpoint("iris", hosting.config("c", hosting.model("m", sklearn_artifact(slow))))
+        hosting.endpoint("iris", hosting.config("c", hosting.model("m", plain_artifact(slow))))
         with pytest.raises(ClientError) as failed:
             hosting.invoke("iris", "1,2")
     assert refusal(failed)[0] == "ModelError"
@@ -337,10 +344,12 @@ def test_xgboost_serves_one_file_in_algorithm_mode(tmp_path: Path, written_as: s
 
 
 def test_no_container_outlives_the_cloud(tmp_path: Path) -> None:
-    tells_itself = SCRIPT.replace("return model.predict(data)", "import os; return [os.getpid()]")
+    tells_itself = PLAIN.replace(
+        "return (data[..., 0] > model).astype(int)", "import os; return [os.getpid()]"
+    )
     with small_stack(tmp_path) as cloud:
         hosting = Hosting(cloud)
-        hosting.endpoint("iris", hosting.config("c", hosting.model("m", sklearn_artifact(tells_itself))))
+        hosting.endpoint("iris", hosting.config("c", hosting.model("m", plain_artifact(tells_itself))))
         process = int(hosting.invoke("iris", "1,2"))
         os.kill(process, 0)  # it is there
     with pytest.raises(ProcessLookupError):
@@ -350,7 +359,7 @@ def test_no_container_outlives_the_cloud(tmp_path: Path) -> None:
 def test_a_variant_that_is_scaled_keeps_its_instance_type(tmp_path: Path) -> None:
     with small_stack(tmp_path) as cloud:
         hosting = Hosting(cloud)
-        model = hosting.model("m", sklearn_artifact())
+        model = hosting.model("m", plain_artifact())
         hosting.endpoint("iris", hosting.config("c1", model))
         target = {
             "ServiceNamespace": "sagemaker",
@@ -374,9 +383,9 @@ def test_a_variant_that_is_scaled_keeps_its_instance_type(tmp_path: Path) -> Non
 def test_a_name_is_taken_whatever_its_case(tmp_path: Path) -> None:
     with small_stack(tmp_path) as cloud:
         hosting = Hosting(cloud)
-        hosting.config("Config", hosting.model("Model", sklearn_artifact()))
+        hosting.config("Config", hosting.model("Model", plain_artifact()))
         with pytest.raises(ClientError) as again:
-            hosting.model("mODEL", sklearn_artifact())
+            hosting.model("mODEL", plain_artifact())
         assert refusal(again) == (
             "ValidationException",
             'Cannot create already existing model "arn:aws:sagemaker:eu-central-1:123456789012:model/model".',
@@ -398,7 +407,7 @@ def test_configs_keep_everything_that_they_were_given(tmp_path: Path) -> None:
         hosting = Hosting(cloud)
         variant = {
             "VariantName": "AllTraffic",
-            "ModelName": hosting.model("m", sklearn_artifact()),
+            "ModelName": hosting.model("m", plain_artifact()),
             "ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 5},
         }
         arn = hosting.client.create_endpoint_config(
@@ -542,7 +551,7 @@ def test_a_group_goes_when_its_versions_have_gone(tmp_path: Path) -> None:
 def test_only_an_approved_package_becomes_a_model_and_it_serves(tmp_path: Path) -> None:
     with small_stack(tmp_path) as cloud:
         hosting = Hosting(cloud)
-        url = hosting.put("artifacts/x", sklearn_artifact())
+        url = hosting.put("artifacts/x", plain_artifact())
         container = {"Image": SKLEARN, "ModelDataUrl": url, "Environment": SCRIPT_MODE}
         arn = package(cloud, InferenceSpecification={"Containers": [container]})
         request = {

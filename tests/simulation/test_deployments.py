@@ -195,13 +195,11 @@ def test_operators_get_a_readable_message(chain: Chain) -> None:
         Endpoint=arn,
         Attributes={"RawMessageDelivery": "true"},
     )
-    chain.register("first")
-    bodies = [
-        each["Body"] for each in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
-    ]
-    assert any(
-        body.startswith(f'"Model Registered: Version 1 of {chain.group} is registered') for body in bodies
-    )
+    chain.deploy("first")
+    messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+    told = [json.loads(each["Body"]) for each in messages]
+    assert {"Model Registered", "Release Live"} <= {each["what"] for each in told}
+    assert all(each["message"] and each["group"] == chain.group for each in told)
 
 
 def _failed_invocations(cloud: LocalCloud) -> list[Any]:

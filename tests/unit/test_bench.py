@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bench import CLIENTS, ENVIRONMENT, USE_CASES
@@ -14,7 +16,7 @@ class RecordingSession:
     def __init__(self) -> None:
         self.made: list[str] = []
 
-    def client(self, service: str) -> object:
+    def client(self, service: Any, /) -> Any:
         self.made.append(service)
         return object()
 

@@ -179,6 +179,26 @@ def test_approving_again_is_the_retry(iris: Deployment) -> None:
     assert iris.live == version
 
 
+def test_a_version_that_fails_is_not_rejected_when_somebody_approved_it_anew_meanwhile(
+    iris: Deployment,
+) -> None:
+    live_with(iris, 1)
+    version = iris.register()
+    iris.sagemaker.never_ping.add(version)
+    iris.approve(version)
+    iris.handle(iris.sagemaker.events.pop())
+    iris.sagemaker.advance("iris")
+    arrived = iris.sagemaker.events.pop()
+    iris.clock.forward(60)
+    iris.sagemaker.never_ping.clear()
+    iris.approve(version)
+    iris.sagemaker.events.clear()  # the second approval's event is lost
+    iris.handle(arrived)
+    iris.settle()
+    assert iris.approval(version) == "Approved"
+    assert iris.outcomes() == [(1, "live"), (version, "failed"), (version, "live")]
+
+
 def test_a_version_that_was_live_before_keeps_its_approval_when_it_fails(iris: Deployment) -> None:
     live_with(iris, 2)
     iris.sagemaker.never_ping.add(1)

@@ -124,9 +124,7 @@ def test_a_container_ends_when_whoever_started_it_is_gone(tmp_path: Path) -> Non
         "LOCALCLOUD_ENDS_WITH_STDIN": "1",
     }
     command = [sys.executable, "-m", "localcloud.containers.sklearn", "serve"]
-    with subprocess.Popen(  # noqa: S603  the command is the test's own
-        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stdout.readline().startswith(b"serving on port")

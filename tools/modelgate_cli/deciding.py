@@ -132,7 +132,8 @@ def outcome_of_approval(package: ModelPackage, state: EndpointState, served: Ser
             package.group, version, APPROVED, state.name, Outcome.LIVE, live=version, reason=release.reason
         )
     failed = [each for each in state.failures if each.version == version and each.decided_at >= since]
-    if failed and state.attempt is None:
+    # A way back is waited for; of a deletion that completes no event tells, so its attempt stays open.
+    if failed and (state.attempt is None or state.attempt.target is None):
         raise _failure(package, state)
     decision = state.decision
     if decision is None or decision.approved_at < since:

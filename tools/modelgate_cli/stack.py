@@ -146,7 +146,7 @@ class Stack:
         from botocore.config import Config
 
         # A person waits: what does not answer is told after seconds, not minutes.
-        config = Config(connect_timeout=5, retries={"mode": "standard", "max_attempts": 3})
+        config = Config(connect_timeout=5, retries={"mode": "standard", "max_attempts": 2})
         return self._session.client(service, config=config)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
@@ -15,7 +15,7 @@ class Journal:
     """What one function writes about itself.
 
     Every line of the log is JSON and carries the id of the event that it is about as
-    ``correlation_id``; each finished event counts as one metric in CloudWatch's embedded format.
+    ``correlation_id``; each event counts as one metric in CloudWatch's embedded format.
 
     Args:
         environ: the function's environment, for the names that Powertools documents.
@@ -26,15 +26,18 @@ class Journal:
         self._namespace = environ.get("POWERTOOLS_METRICS_NAMESPACE", "Modelgate")
         self._log = Logger(service=self._service, level=environ.get("POWERTOOLS_LOG_LEVEL", "INFO"))
 
-    def begin(self, event_id: str, request_id: str) -> None:
+    def entry(self, event_id: str, request_id: str) -> Entry:
+        """The entry of one invocation: a context manager that writes how it ended, and lets errors pass."""
         self._log.clear_state()
         self._log.append_keys(correlation_id=event_id, function_request_id=request_id)
+        return Entry(self)
 
-    def finished(self, what: Mapping[str, object]) -> None:
-        self._log.info("done", extra={"outcome": dict(what)})
+    def finished(self, outcome: Mapping[str, object]) -> None:
+        self._log.info("done", extra={"outcome": dict(outcome)})
         self._count("Finished")
 
     def failed(self, error: BaseException) -> None:
+        """Lambda comes back, or keeps the event; so this is a warning, and the queue's alarm is the alarm."""
         self._log.warning("comes back", extra={"error": type(error).__name__, "reason": str(error)})
         self._count("Failed")
 
@@ -42,3 +45,26 @@ class Journal:
         metrics = EphemeralMetrics(namespace=self._namespace, service=self._service)
         metrics.add_metric(name=name, unit=MetricUnit.Count, value=1)
         metrics.flush_metrics()
+
+
+class Entry:
+    """What is written of one invocation once it is over.
+
+    Attributes:
+        outcome: what came of the event; set before the block ends.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self.outcome: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: object
+    ) -> None:
+        if error is None:
+            self._journal.finished(self.outcome)
+        else:
+            self._journal.failed(error)

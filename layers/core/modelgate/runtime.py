@@ -22,11 +22,11 @@ from modelgate.observability import Journal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    import boto3
     from _typeshed import DataclassInstance
     from mypy_boto3_sagemaker import SageMakerClient
 
     from modelgate.aws.sagemaker import SageMakerRegistry
+    from modelgate.aws.session import Session
     from modelgate.deployment.reconcile import Reconciler
     from modelgate.deployment.states import EndpointStates
     from modelgate.events import Envelope
@@ -53,7 +53,7 @@ class Runtime:
     """
 
     def __init__(
-        self, environ: Mapping[str, str], session: boto3.Session, clock: Callable[[], datetime] = now
+        self, environ: Mapping[str, str], session: Session, clock: Callable[[], datetime] = now
     ) -> None:
         self._environ = environ
         self._session = session
@@ -164,9 +164,9 @@ _running: ContextVar[Runtime] = ContextVar("modelgate.runtime")
 
 @cache
 def _of_this_process() -> Runtime:
-    import boto3
+    from modelgate.aws import session
 
-    return Runtime(os.environ, boto3.Session())
+    return Runtime(os.environ, session.of_this_process())
 
 
 def current() -> Runtime:
@@ -196,14 +196,9 @@ def handles(model: type[E]) -> Callable[[Use[E]], Handler]:
         def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             runtime = current()
             runtime.invocation = context.aws_request_id
-            runtime.journal.begin(str(event.get("id", "")), context.aws_request_id)
-            try:
-                outcome = asdict(use(model.model_validate(event), runtime))
-            except BaseException as error:
-                runtime.journal.failed(error)
-                raise
-            runtime.journal.finished(outcome)
-            return outcome
+            with runtime.journal.entry(str(event.get("id", "")), context.aws_request_id) as entry:
+                entry.outcome = asdict(use(model.model_validate(event), runtime))
+                return entry.outcome
 
         return handler
 

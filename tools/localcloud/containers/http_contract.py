@@ -89,7 +89,9 @@ def _outcome(future: Future[Response]) -> Response:
 
 def _end_with_stdin() -> None:
     """Whoever started this process holds its standard input open for as long as he lives."""
-    sys.stdin.buffer.read()
+    # Not through sys.stdin: its buffer's lock would hold up the interpreter's end for a second.
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -1,0 +1,309 @@
+"""The command against a local cloud of the real template: as a person at a terminal, and as a program."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from typer.testing import CliRunner, Result
+
+from modelgate_cli.main import app
+
+ROOT = Path(__file__).parents[2]
+# In a process of its own: the command's output and that of the functions must not meet.
+CLOUD = """
+import json, sys
+from pathlib import Path
+from localcloud import LocalCloud
+with LocalCloud(Path("template.yaml")) as cloud:
+    print(json.dumps({"environment": cloud.environment(), "bucket": cloud.outputs["Bucket"]}), flush=True)
+    sys.stdin.read()
+"""
+# A model that needs no framework to be imported: its container starts in a moment.
+SCRIPT = """
+import pathlib
+
+def model_fn(model_dir):
+    return pathlib.Path(model_dir, "name.txt").read_text()
+
+def input_fn(body, content_type):
+    return body if isinstance(body, str) else body.decode()
+
+def predict_fn(data, model):
+    if "stone" in data:
+        raise ValueError("a stone is no flower")
+    return f"{model} says setosa"
+
+def output_fn(prediction, accept):
+    return prediction, accept
+"""
+POLICY = "gate: {metrics: [{name: accuracy, goal: maximize, at_least: 0.9, champion_tolerance: 0.05}]}"
+
+
+@contextmanager
+def process(*command: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        try:
+            yield running
+        finally:
+            if running.poll() is None:
+                running.communicate("", timeout=20)
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Mapping[str, Any]]:
+    with process(sys.executable, "-c", CLOUD) as running:
+        assert running.stdout is not None
+        told: dict[str, Any] = json.loads(running.stdout.readline())
+        yield told
+
+
+class Terminal:
+    """Somebody who works with the command."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def run(self, *words: str, given: str = "") -> Result:
+        return CliRunner().invoke(app, words, input=given)
+
+    def json(self, *words: str, code: int = 0) -> Any:
+        """The one document on stdout."""
+        result = self.run(*words, "--json")
+        assert result.exit_code == code, result.output
+        return json.loads(result.stdout)
+
+    def pack(self, name: str, *more: str, accuracy: float = 0.95) -> str:
+        """Packs a model that answers with its name."""
+        folder = self._folder / name
+        folder.mkdir()
+        model, script = folder / "name.txt", folder / "inference.py"
+        model.write_text(name)
+        script.write_text(SCRIPT)
+        out = str(folder / "submission")
+        made = self.json(
+            *("pack", str(model), "--framework", "sklearn", "--version", "1.9-0", "--script", str(script)),
+            *("--metric", f"accuracy={accuracy}", "--smoke-test", "5.1,3.5", "--out", out, *more),
+        )
+        assert made["files"] == ["code/inference.py", "name.txt"]
+        return out
+
+
+@pytest.fixture
+def terminal(cloud: Mapping[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    for name, value in cloud["environment"].items():
+        monkeypatch.setenv(name, value)
+    for name in [name for name in os.environ if name.startswith("MODELGATE_")] + ["AWS_PROFILE"]:
+        monkeypatch.delenv(name, raising=False)
+    return Terminal(tmp_path)
+
+
+def policy(cloud: Mapping[str, Any], group: str, text: str = POLICY) -> None:
+    environment = cloud["environment"]
+    s3 = boto3.client("s3", endpoint_url=environment["AWS_ENDPOINT_URL"])
+    s3.put_object(Bucket=cloud["bucket"], Key=f"policies/{group}.yaml", Body=text.encode())
+
+
+def test_the_whole_way_of_a_group(terminal: Terminal, cloud: Mapping[str, Any]) -> None:
+    policy(cloud, "roses")
+    one, two = terminal.pack("one"), terminal.pack("two", accuracy=0.97)
+
+    submitted = terminal.json("submit", one, "roses", "--name", "first")
+    assert (submitted["status"], submitted["version"]) == ("registered", 1)
+    assert submitted["checks"][0]["passed"] is True
+    approved = terminal.json("approve", "roses", "1", "--note", "a beginning")
+    assert (approved["outcome"], approved["live"], approved["endpoint"]) == ("live", 1, "roses")
+    assert terminal.run("invoke", "roses", "--body", "5,3").stdout == "one says setosa"
+
+    assert terminal.json("submit", two, "roses")["version"] == 2
+    assert terminal.json("approve", "roses", "2")["live"] == 2
+    asked = terminal.run("invoke", "roses", "--json", given="5,3")
+    assert json.loads(asked.stdout)["body"] == "two says setosa"
+    (status,) = terminal.json("status", "roses")["endpoints"]
+    assert (status["desired"], status["live"], status["sagemaker"]) == (2, 2, "InService")
+    assert status["attempt"] is None
+
+    rejected = terminal.json("reject", "roses", "2", "--reason", "thorns")
+    assert (rejected["outcome"], rejected["live"]) == ("gone back", 1)
+    assert terminal.run("invoke", "roses", "--body", "5,3").stdout == "one says setosa"
+    (status,) = terminal.json("status", "roses")["endpoints"]
+    assert "version 2, the last that was approved, is Rejected" in status["desired_because"]
+
+    listed = terminal.json("versions", "roses")["versions"]
+    assert [(each["version"], each["approval"]) for each in listed] == [(2, "Rejected"), (1, "Approved")]
+    assert [each["serves"] for each in listed] == ["", "live, desired"]
+    assert [each["description"] for each in listed] == ["thorns", "a beginning"]
+    attempts = terminal.json("history", "roses")["attempts"]
+    assert [(each["version"], each["outcome"], each["live"]) for each in attempts] == [
+        (1, "live", False),
+        (2, "live", False),
+        (1, "live", True),
+    ]
+
+
+def test_people_are_shown_tables_and_words(terminal: Terminal, cloud: Mapping[str, Any]) -> None:
+    policy(cloud, "lilies")
+    shown = terminal.run("submit", terminal.pack("lily"), "lilies")
+    assert "is registered as version 1" in shown.stdout
+    assert "at least 0.9" in shown.stdout
+    assert "is live on endpoint lilies" in terminal.run("approve", "lilies", "1").stdout
+    assert "lilies: version 1 is desired: approved" in terminal.run("status").stdout
+    assert "accuracy 0.95" in terminal.run("versions", "lilies").stdout
+    assert "smoke test was answered" in terminal.run("history", "lilies").stdout
+    already = terminal.run("approve", "lilies", "1")
+    assert already.exit_code == 0
+    assert "is live" in already.stdout
+    kept = terminal.run("reject", "lilies", "1", "--reason", "no more")
+    assert kept.exit_code == 1
+    assert "keeps serving version 1" in kept.stderr
+
+
+def test_a_refused_submission_says_every_reason_and_exits_with_1(
+    terminal: Terminal, cloud: Mapping[str, Any]
+) -> None:
+    policy(cloud, "weeds")
+    weed = terminal.pack("weed", accuracy=0.5)
+    shown = terminal.run("submit", weed, "weeds", "--name", "a")
+    assert shown.exit_code == 1
+    assert "not met" in shown.stdout
+    assert "accuracy is 0.5, not at least 0.9" in shown.stderr
+    told = terminal.json("submit", weed, "weeds", "--name", "b", code=1)
+    assert told["status"] == "refused"
+    assert told["reasons"] == ["accuracy is 0.5, not at least 0.9"]
+    assert told["error"]
+    assert told["mend"]
+
+
+def test_what_the_gate_would_refuse_is_not_uploaded(terminal: Terminal, cloud: Mapping[str, Any]) -> None:
+    policy(cloud, "tulips")
+    folder = Path(terminal.pack("tulip"))
+    manifest = folder / "manifest.yaml"
+    manifest.write_text(manifest.read_text() + "colour: red\n")
+    (folder / "model.tar.gz").write_bytes(b"no gzip")
+    told = terminal.json("submit", str(folder), "tulips", "--name", "bad", code=1)
+    wheres = [each["where"] for each in told["problems"]]
+    assert "manifest.yaml: colour" in wheres
+    assert any(where.startswith("model.tar.gz") for where in wheres)
+    s3 = boto3.client("s3", endpoint_url=cloud["environment"]["AWS_ENDPOINT_URL"])
+    assert s3.list_objects_v2(Bucket=cloud["bucket"], Prefix="models/tulips/")["KeyCount"] == 0
+
+
+def test_a_metrics_file_goes_along(terminal: Terminal, cloud: Mapping[str, Any]) -> None:
+    policy(cloud, "asters")
+    folder = Path(terminal.pack("aster"))
+    manifest = folder / "manifest.yaml"
+    text = manifest.read_text().replace("metrics:\n  accuracy: 0.95\n", "metrics_file: evaluation.json\n")
+    manifest.write_text(text)
+    without = terminal.json("submit", str(folder), "asters", code=1)
+    assert "evaluation.json" in without["error"]
+    (folder / "evaluation.json").write_text('{"accuracy": 0.93}')
+    assert terminal.json("submit", str(folder), "asters")["checks"][0]["found"] == 0.93
+
+
+def test_a_part_of_a_submission_waits_for_the_rest(terminal: Terminal, cloud: Mapping[str, Any]) -> None:
+    policy(cloud, "daisies")
+    folder = Path(terminal.pack("daisy"))
+    half = terminal.json("submit", str(folder / "model.tar.gz"), "daisies", "--name", "half")
+    assert (half["status"], half["missing"]) == ("waiting", ["manifest.yaml"])
+    whole = terminal.json("submit", str(folder / "manifest.yaml"), "daisies", "--name", "half")
+    assert whole["status"] == "registered"
+    again = terminal.json("submit", str(folder), "daisies", "--name", "half", code=1)
+    assert "registered already, as version 1" in again["error"]
+
+
+def test_a_version_that_fails_is_told_with_the_containers_words(
+    terminal: Terminal, cloud: Mapping[str, Any]
+) -> None:
+    policy(cloud, "stones")
+    out = terminal.pack("stone", "--expect", "granite")
+    terminal.json("submit", out, "stones")
+    failed = terminal.json("approve", "stones", "1", code=1)
+    assert failed["outcome"] == "failed"
+    assert "granite" in failed["error"]
+    (listed,) = terminal.json("versions", "stones")["versions"]
+    assert (listed["approval"], listed["serves"]) == ("Rejected", "")
+
+
+def test_a_models_error_is_told_in_its_own_words(terminal: Terminal, cloud: Mapping[str, Any]) -> None:
+    policy(cloud, "pebbles")
+    terminal.json("submit", terminal.pack("pebble"), "pebbles")
+    terminal.json("approve", "pebbles", "1")
+    answer = terminal.run("invoke", "pebbles", "--body", "a stone")
+    assert answer.exit_code == 1
+    assert "a stone is no flower" in answer.stderr
+
+
+def test_not_waiting_leaves_the_rest_to_the_stack(terminal: Terminal, cloud: Mapping[str, Any]) -> None:
+    policy(cloud, "ferns")
+    out = terminal.pack("fern")
+    assert terminal.json("submit", out, "ferns", "--no-wait")["status"] == "uploaded"
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        ("versions unknown", 1, "no version of a group unknown"),
+        ("approve unknown 1", 1, "no version 1 of unknown"),
+        ("reject unknown 1 --reason x", 1, "no version 1 of unknown"),
+        ("status unknown", 1, "no endpoint unknown"),
+        ("history unknown", 1, "no endpoint unknown"),
+        ("invoke unknown --body x", 1, "not found"),
+        ("--stack other status", 3, "no stack other"),
+        ("status --stack other", 3, "no stack other"),
+    ],
+)
+def test_what_is_not_there_is_one_line_and_a_mend(
+    terminal: Terminal, command: str, code: int, words: str
+) -> None:
+    told = terminal.json(*command.split(), code=code)
+    assert words in told["error"]
+    assert told["mend"]
+
+
+def test_a_cloud_that_does_not_answer_is_trouble(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    told = terminal.json("status", code=3)
+    assert "AWS_ENDPOINT_URL" in told["mend"]
+
+
+def test_the_local_cloud_comes_up_and_ends_when_it_is_told_to() -> None:
+    modelgate = (sys.executable, "-m", "modelgate_cli.main")
+    with process(*modelgate, "local", "up", "--port", "0", "--json") as up:
+        assert up.stdout is not None
+        # The document ends with the first brace that stands by itself.
+        told = json.loads("".join(takewhile(lambda line: line != "}\n", up.stdout)) + "}")
+        assert told["environment"]["AWS_ENDPOINT_URL"] == told["url"]
+        assert {"Bucket", "Table", "Bus"} <= set(told["outputs"])
+        port = told["url"].rpartition(":")[2]
+        second = CliRunner().invoke(
+            app, ["local", "up", "--port", port, "--template", str(ROOT / "template.yaml")]
+        )
+        assert second.exit_code == 1
+        assert f"port {port} is taken" in second.stderr
+        environment = told["environment"]
+        s3 = boto3.client(
+            "s3",
+            endpoint_url=told["url"],
+            region_name=environment["AWS_REGION"],
+            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        )
+        s3.put_object(Bucket=told["outputs"]["Bucket"], Key="policies/iris.yaml", Body=b"gate: {}")
+        up.send_signal(signal.SIGTERM)
+        out, err = up.communicate(timeout=20)
+    assert up.returncode == 0, err
+    assert out == ""
+    assert "Object Created: policies/iris.yaml" in err
+    assert "Traceback" not in err

@@ -1,0 +1,46 @@
+"""`make build` finds a Python of the runtime that really works, or says what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from build import BuildError, interpreter, runtime
+
+
+def program(path: Path, exit_code: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\nexit {exit_code}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def shim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine whose only python3.13 on PATH is a shim that does not start."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path / "shims"))
+    return program(tmp_path / "shims" / "python3.13", 127)
+
+
+def test_the_runtime_is_read_from_the_template() -> None:
+    assert runtime() == "python3.13"
+
+
+def test_one_on_the_path_that_works_is_taken(shim: Path) -> None:
+    works = program(shim, 0)
+    assert interpreter("python3.13") == works
+
+
+def test_behind_a_shim_that_does_not_start_one_of_pyenvs_is_found(shim: Path, tmp_path: Path) -> None:
+    program(tmp_path / ".pyenv/versions/3.13.0/bin/python3.13", 1)
+    works = program(tmp_path / ".pyenv/versions/3.13.9/bin/python3.13", 0)
+    assert shim.exists()
+    assert interpreter("python3.13") == works
+
+
+def test_without_any_the_error_says_how_to_get_one(shim: Path) -> None:
+    assert shim.exists()
+    with pytest.raises(BuildError, match=r"uv python install 3\.13, or pyenv install 3\.13"):
+        interpreter("python3.13")
