@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
+import joblib
 import pytest
+from sklearn.dummy import DummyClassifier
 
 from localcloud import Delivery, LocalCloud
+from modelgate.submission import SmokeTest
+from modelgate_cli.pack import pack
 from tests.simulation.chain import FAILS_TO_PREDICT, NEVER_LOADS, Chain
 from tests.simulation.conftest import Watch
 
@@ -183,6 +188,28 @@ def test_an_endpoint_that_somebody_else_made_is_left_alone(chain: Chain) -> None
     theirs.deploy("second")
     assert theirs.ask().startswith("first")
     assert theirs.news()[-1] == "Deployment Refused"
+
+
+def test_a_packed_model_without_a_script_of_its_own_answers_a_row_of_csv(
+    chain: Chain, tmp_path: Path
+) -> None:
+    joblib.dump(DummyClassifier().fit([[0.0], [1.0]], ["setosa", "setosa"]), tmp_path / "model.joblib")
+    packed = pack(
+        tmp_path / "model.joblib",
+        framework="sklearn",
+        version="1.9-0",
+        metrics={"accuracy": 0.95},
+        content_types=["text/csv"],
+        response_types=["text/csv"],
+        smoke_test=SmokeTest(content_type="text/csv", body="5.1,3.5", expect="setosa"),
+        out=tmp_path / "submission",
+    )
+    for file in (packed.artifact, packed.manifest):
+        chain.upload(f"models/{chain.group}/packed/{file.name}", file.read_bytes())
+    chain.cloud.settle()
+    chain.approve(1)
+    chain.cloud.settle()
+    assert chain.outcomes() == [(1, "live")]
 
 
 def test_operators_get_a_readable_message(chain: Chain) -> None:

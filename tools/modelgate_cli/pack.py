@@ -38,7 +38,7 @@ _MODEL_SUFFIXES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 # joblib reads what pickle wrote as well, and every scikit-learn brings it.
 _SKLEARN_SCRIPT = '''\
-"""Loads the model for the scikit-learn container; its own defaults read requests and write answers."""
+"""Loads the model for the scikit-learn container, whose defaults read requests and write answers."""
 
 import os
 
@@ -47,6 +47,11 @@ import joblib
 
 def model_fn(model_dir):
     return joblib.load(os.path.join(model_dir, {name!r}))
+
+
+def predict_fn(data, model):
+    # The container reads one row of CSV as a flat array, and estimators take tables.
+    return model.predict(data.reshape(1, -1) if getattr(data, "ndim", 2) == 1 else data)
 '''
 _NO_CONTENT: Mapping[str, str] = MappingProxyType({})
 _LEFT_OUT = frozenset(("__pycache__", "__MACOSX"))

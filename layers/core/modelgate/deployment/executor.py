@@ -94,25 +94,18 @@ class Execution:
     @_do.register
     def _(self, step: planner.Open) -> None:
         number = self.state.attempts_made + 1
-        package = self.package(step.target.version)
-        made = name_of(self.state.group, step.target.version, number)
-        attempt = self._attempt(number, step.target, step.config or made)
-        self.state = self.state.opened(
-            replace(
-                attempt,
-                package_modified_at=package.modified_at if package else None,
-                first_way=step.target.version not in self.state.ever_live,
-                called=step.config is not None,
-            )
-        )
+        config = step.config or name_of(self.state.group, step.target.version, number)
+        attempt = self._attempt_to(step.target, number, config)
+        self.state = self.state.opened(replace(attempt, called=step.config is not None))
 
     @_do.register
     def _(self, _: planner.OpenDeletion) -> None:
-        self.state = self.state.opened(self._attempt(self.state.attempts_made + 1, None, ""))
+        self.state = self.state.opened(self._attempt_to(None, self.state.attempts_made + 1, ""))
 
     @_do.register
-    def _(self, _: planner.Renew) -> None:
-        self.state = self.state.renewed(self._invocation, self._clock())
+    def _(self, step: planner.Renew) -> None:
+        attempt = self._attempt_to(step.target, self._open_attempt().number, self._open_attempt().config)
+        self.state = self.state.renewed(attempt)
 
     @_do.register
     def _(self, step: planner.Serving) -> None:
@@ -176,8 +169,18 @@ class Execution:
         self.state = self.state.closed_as(outcome, result.reason, self._clock())
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────
-    def _attempt(self, number: int, target: Target | None, config: str) -> Attempt:
-        return Attempt(number, target, config, owner=self._invocation, started_at=self._clock())
+    def _attempt_to(self, target: Target | None, number: int, config: str) -> Attempt:
+        """An attempt of this invocation's, that begins now."""
+        package = self.package(target.version) if target else None
+        return Attempt(
+            number,
+            target,
+            config,
+            owner=self._invocation,
+            started_at=self._clock(),
+            package_modified_at=package.modified_at if package else None,
+            first_way=target is not None and target.version not in self.state.ever_live,
+        )
 
     def _open_attempt(self) -> Attempt:
         if self.state.attempt is None:

@@ -116,7 +116,9 @@ class OpenDeletion:
 
 @dataclass(frozen=True)
 class Renew:
-    """Take over the open attempt, whose owner is gone."""
+    """Take over the open attempt, whose owner is gone; with the decision that asks for it by now."""
+
+    target: Target | None
 
 
 @dataclass(frozen=True)
@@ -248,7 +250,7 @@ def _absent(state: EndpointState, wish: Wish, moment: Moment) -> Steps:
     if moment.is_anothers(attempt):
         return (_another_invocation(attempt),)
     if isinstance(wish, Target) and wish.serves_like(attempt.target):
-        return (Renew(), *create)
+        return (Renew(wish), *create)
     return (_SUPERSEDED,)
 
 
@@ -285,7 +287,11 @@ def _broken(endpoint: Endpoint, state: EndpointState, moment: Moment) -> Steps:
     if attempt is None:
         return (OpenDeletion(), DeleteEndpoint())
     if attempt.target is None:
-        return (_another_invocation(attempt),) if moment.is_anothers(attempt) else (Renew(), DeleteEndpoint())
+        return (
+            (_another_invocation(attempt),)
+            if moment.is_anothers(attempt)
+            else (Renew(None), DeleteEndpoint())
+        )
     if attempt.called or attempt.config == endpoint.config:
         reason = endpoint.failure_reason or "SageMaker gives no reason"
         return (Close(Outcome.FAILED, reason), OpenDeletion(), DeleteEndpoint())
@@ -328,7 +334,9 @@ def _arriving(endpoint: Endpoint, wish: Wish, attempt: Attempt, moment: Moment) 
         return (Close(Outcome.FAILED, f"SageMaker rolled the update back: {reason}"),)
     if moment.is_anothers(attempt):
         return (_another_invocation(attempt),)
-    return (Renew(), MakeModel(), MakeConfig(), UpdateEndpoint()) if wanted else (_SUPERSEDED,)
+    if isinstance(wish, Target) and wanted:
+        return (Renew(wish), MakeModel(), MakeConfig(), UpdateEndpoint())
+    return (_SUPERSEDED,)
 
 
 def _arrived(attempt: Attempt) -> Steps:
@@ -342,7 +350,7 @@ def _deleting(wish: Wish, attempt: Attempt, moment: Moment) -> Steps:
         return (Close(Outcome.ABANDONED, "the endpoint is in service again"),)
     if moment.is_anothers(attempt):
         return (_another_invocation(attempt),)
-    return (Renew(), DeleteEndpoint()) if isinstance(wish, Nothing) else (_SUPERSEDED,)
+    return (Renew(None), DeleteEndpoint()) if isinstance(wish, Nothing) else (_SUPERSEDED,)
 
 
 def _another_invocation(attempt: Attempt) -> ComeBack:

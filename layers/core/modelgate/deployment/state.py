@@ -226,10 +226,11 @@ class EndpointState:
             raise ValueError(f"attempt {self.attempt.number} of {self.name} is still open")
         return replace(self, attempt=attempt, attempts_made=attempt.number, told="")
 
-    def renewed(self, owner: str, now: datetime) -> EndpointState:
-        """The open attempt has a new owner."""
-        attempt = self.attempt
-        return replace(self, attempt=replace(attempt, owner=owner, started_at=now)) if attempt else self
+    def renewed(self, attempt: Attempt) -> EndpointState:
+        """The open attempt begins anew, under its number and names, with a new owner."""
+        if self.attempt is None or self.attempt.number != attempt.number:
+            raise ValueError(f"attempt {attempt.number} of {self.name} is not the open one")
+        return replace(self, attempt=attempt)
 
     def called(self, number: int) -> EndpointState:
         """The call of attempt ``number`` returned; nothing changes if that is no longer the open one."""
