@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import pickle
 import stat
 import tarfile
 from pathlib import Path
 from typing import Any
 
+import joblib
+import numpy
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -76,10 +79,6 @@ def test_an_sklearn_model_gets_a_script_that_loads_it(model: Path) -> None:
 
 @pytest.mark.parametrize("writer", ["joblib", "pickle"])
 def test_the_generated_script_loads_what_joblib_or_pickle_wrote(tmp_path: Path, writer: str) -> None:
-    numpy = pytest.importorskip("numpy")
-    joblib = pytest.importorskip("joblib")
-    import pickle
-
     model = tmp_path / "it's a model.pkl"
     weights = {"weights": numpy.arange(12.0), "classes": ["setosa"]}
     if writer == "joblib":
