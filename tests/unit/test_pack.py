@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import joblib
-import numpy
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -80,7 +80,7 @@ def test_an_sklearn_model_gets_a_script_that_loads_it(model: Path) -> None:
 @pytest.mark.parametrize("writer", ["joblib", "pickle"])
 def test_the_generated_script_loads_what_joblib_or_pickle_wrote(tmp_path: Path, writer: str) -> None:
     model = tmp_path / "it's a model.pkl"
-    weights = {"weights": numpy.arange(12.0), "classes": ["setosa"]}
+    weights: dict[str, Any] = {"weights": np.arange(12.0), "classes": ["setosa"]}
     if writer == "joblib":
         joblib.dump(weights, model)
     else:
