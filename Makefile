@@ -34,7 +34,7 @@ demo: setup  ## the whole story on the local cloud: upload, gate, approval, endp
 	$(BIN)/python -m examples.iris.demo
 
 test: setup  ## every test; no AWS account, no Docker
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 3 --dist loadfile
 
 test-oracle: setup  ## the catalog of images against AWS's own resolver, over every family
 	$(BIN)/pytest -n 2 tests/oracle
