@@ -320,6 +320,30 @@ def test_a_wrong_policy_moves_nothing_and_is_told_once(iris: Deployment) -> None
     assert "deployment.instances.count" in iris.bus.announced[-1].message
 
 
+def test_a_wrong_policy_beside_another_trouble_tells_of_each_once(iris: Deployment) -> None:
+    live_with(iris, 1)
+    iris.sagemaker.break_down("iris", "OutOfService")
+    iris.bucket.put("policies/iris.yaml", b"gate: 3")
+    for _ in range(3):
+        iris.handle(EndpointEvent("iris", "OutOfService"))
+    assert iris.bus.kinds() == ["Release Live", "Deployment Refused", "Person Needed"]
+
+
+def test_under_a_wrong_policy_nothing_is_deleted_either(iris: Deployment) -> None:
+    iris.register()
+    iris.sagemaker.answer_wrongly.add(1)
+    iris.approve(1)
+    iris.handle(iris.sagemaker.events.pop())
+    iris.sagemaker.advance("iris")
+    iris.bucket.put("policies/iris.yaml", b"gate: 3")
+    iris.settle()
+    assert iris.approval(1) == "Rejected"
+    assert "DeleteEndpoint" not in iris.calls.made
+    iris.bucket.put("policies/iris.yaml", b"{}")
+    iris.handle(EndpointEvent("iris", "InService"))
+    assert "DeleteEndpoint" in iris.calls.made
+
+
 def test_a_version_registered_elsewhere_is_not_deployed_under_the_default_policy() -> None:
     iris = Deployment()
     iris.bucket.delete("policies/iris.yaml")

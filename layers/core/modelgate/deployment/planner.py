@@ -53,6 +53,7 @@ class Nothing(StrEnum):
 
     NOTHING_APPROVED = "no version is approved that could be served"
     ALL_FAILED = "every approved version has failed"
+    NO_POLICY = "its policy cannot be used"
 
 
 Wish = Target | Nothing
@@ -89,7 +90,7 @@ def _as_it_is(state: EndpointState) -> Wish:
         return state.attempt.target
     if state.release and state.release.target:
         return state.release.target
-    return Nothing.NOTHING_APPROVED
+    return Nothing.NO_POLICY
 
 
 # ── what to do ────────────────────────────────────────────────────────────────────────────────────
@@ -312,6 +313,8 @@ def _settled(endpoint: Endpoint, state: EndpointState, wish: Wish) -> Steps:
 
 
 def _unwanted(serves: Closed | None, state: EndpointState, why: Nothing) -> Steps:
+    if why is Nothing.NO_POLICY:
+        return ()
     if not state.releases:
         return (OpenDeletion(), DeleteEndpoint())
     release = (Serving(serves.number),) if serves and serves.is_release else ()

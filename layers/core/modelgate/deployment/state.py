@@ -22,6 +22,7 @@ RELEASES_REMEMBERED = 20
 OTHERS_REMEMBERED = 20
 SIGHTINGS_REMEMBERED = 200
 FAILURES_REMEMBERED = 100
+TOLD_REMEMBERED = 20
 # A smoke test that could not be carried out (throttles, time-outs) is tried this often.
 SMOKE_TESTS = 10
 
@@ -138,7 +139,7 @@ class EndpointState:
         failures: what is not tried again.
         sightings: by version, when events told of approvals and rejections.
         effects: what is owed.
-        told: what the operator was told last that needs telling only once.
+        told: what the operator was told since the last attempt that needs telling only once.
     """
 
     name: str
@@ -153,7 +154,7 @@ class EndpointState:
     failures: tuple[Failure, ...] = ()
     sightings: dict[int, Sighting] = field(default_factory=dict)
     effects: tuple[Effect, ...] = ()
-    told: str = ""
+    told: tuple[str, ...] = ()
 
     # ── what follows from it ──────────────────────────────────────────────────────────────────
     @property
@@ -224,7 +225,7 @@ class EndpointState:
     def opened(self, attempt: Attempt) -> EndpointState:
         if self.attempt is not None:
             raise ValueError(f"attempt {self.attempt.number} of {self.name} is still open")
-        return replace(self, attempt=attempt, attempts_made=attempt.number, told="")
+        return replace(self, attempt=attempt, attempts_made=attempt.number, told=())
 
     def renewed(self, attempt: Attempt) -> EndpointState:
         """The open attempt begins anew, under its number and names, with a new owner."""
@@ -290,10 +291,12 @@ class EndpointState:
         return replace(self, effects=tuple(effect for effect in self.effects if effect.id not in done))
 
     def telling(self, kind: Kind, message: str, about: str, **facts: object) -> EndpointState:
-        """Tells the operator, unless this is what was told last."""
-        if self.told == about:
+        """Tells the operator, unless that was told since the last attempt."""
+        if about in self.told:
             return self
-        return replace(self, told=about).owing(self.news(kind, message, about, **facts))
+        return replace(self, told=(*self.told, about)[-TOLD_REMEMBERED:]).owing(
+            self.news(kind, message, about, **facts)
+        )
 
     def news(self, kind: Kind, message: str, about: object, **facts: object) -> Announce:
         identity = id_of(kind, self.name.lower(), about)
@@ -312,7 +315,7 @@ def _went_live(state: EndpointState, closed: Closed, target: Target) -> Endpoint
     ever_live = state.ever_live if version in state.ever_live else (*state.ever_live, version)
     message = f"Version {version} of {state.group} is live on endpoint {state.name}: {closed.reason}."
     news = state.news(Kind.RELEASE_LIVE, message, closed.number, version=version, attempt=closed.number)
-    return replace(state, live=closed.number, ever_live=ever_live, told="").owing(news)
+    return replace(state, live=closed.number, ever_live=ever_live, told=()).owing(news)
 
 
 def _failed(state: EndpointState, attempt: Attempt, target: Target, reason: str) -> EndpointState:
