@@ -18,6 +18,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from modelgate_cli.main import app
+from tests.simulation.chain import SCRIPT as ANSWERS
 
 ROOT = Path(__file__).parents[2]
 # In a process of its own: the command's output and that of the functions must not meet.
@@ -29,24 +30,11 @@ with LocalCloud(Path("template.yaml")) as cloud:
     print(json.dumps({"environment": cloud.environment(), "bucket": cloud.outputs["Bucket"]}), flush=True)
     sys.stdin.read()
 """
-# A model that needs no framework to be imported: its container starts in a moment.
-SCRIPT = """
-import pathlib
-
-def model_fn(model_dir):
-    return pathlib.Path(model_dir, "name.txt").read_text()
-
-def input_fn(body, content_type):
-    return body if isinstance(body, str) else body.decode()
-
-def predict_fn(data, model):
-    if "stone" in data:
-        raise ValueError("a stone is no flower")
-    return f"{model} says setosa"
-
-def output_fn(prediction, accept):
-    return prediction, accept
-"""
+# Answers like the others, but to a stone.
+SCRIPT = ANSWERS.replace(
+    '    return f"{model}',
+    "    if 'stone' in data:\n        raise ValueError('a stone is no flower')\n    return f\"{model}",
+)
 POLICY = "gate: {metrics: [{name: accuracy, goal: maximize, at_least: 0.9, champion_tolerance: 0.05}]}"
 
 
@@ -125,19 +113,19 @@ def test_the_whole_way_of_a_group(terminal: Terminal, cloud: Mapping[str, Any]) 
     assert submitted["checks"][0]["passed"] is True
     approved = terminal.json("approve", "roses", "1", "--note", "a beginning")
     assert (approved["outcome"], approved["live"], approved["endpoint"]) == ("live", 1, "roses")
-    assert terminal.run("invoke", "roses", "--body", "5,3").stdout == "one says setosa"
+    assert terminal.run("invoke", "roses", "--body", "5,3").stdout == "one says setosa to 5,3"
 
     assert terminal.json("submit", two, "roses")["version"] == 2
     assert terminal.json("approve", "roses", "2")["live"] == 2
     asked = terminal.run("invoke", "roses", "--json", given="5,3")
-    assert json.loads(asked.stdout)["body"] == "two says setosa"
+    assert json.loads(asked.stdout)["body"] == "two says setosa to 5,3"
     (status,) = terminal.json("status", "roses")["endpoints"]
     assert (status["desired"], status["live"], status["sagemaker"]) == (2, 2, "InService")
     assert status["attempt"] is None
 
     rejected = terminal.json("reject", "roses", "2", "--reason", "thorns")
     assert (rejected["outcome"], rejected["live"]) == ("gone back", 1)
-    assert terminal.run("invoke", "roses", "--body", "5,3").stdout == "one says setosa"
+    assert terminal.run("invoke", "roses", "--body", "5,3").stdout == "one says setosa to 5,3"
     (status,) = terminal.json("status", "roses")["endpoints"]
     assert "version 2, the last that was approved, is Rejected" in status["desired_because"]
 

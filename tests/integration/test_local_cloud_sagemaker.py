@@ -257,6 +257,21 @@ def test_an_endpoint_that_cannot_come_up_fails_with_the_reason(
         assert refusal(refused) == ("ValidationError", "Endpoint iris of account 123456789012 not found.")
 
 
+def test_an_artifact_that_would_leave_its_folder_is_not_unpacked(tmp_path: Path) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        for name, target in (("here", "."), ("up", "here/..")):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = tarfile.SYMTYPE, target
+            tar.addfile(link)
+    with small_stack(tmp_path) as cloud:
+        hosting = Hosting(cloud)
+        hosting.endpoint("iris", hosting.config("c", hosting.model("m", packed.getvalue())))
+        told = hosting.client.describe_endpoint(EndpointName="iris")
+        assert told["EndpointStatus"] == "Failed"
+        assert "is a link out of the archive" in told["FailureReason"]
+
+
 def test_what_is_in_progress_can_be_neither_updated_nor_deleted(tmp_path: Path) -> None:
     in_progress = (
         "ValidationException",

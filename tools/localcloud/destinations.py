@@ -21,6 +21,10 @@ from localcloud.policies import Demand
 _EVENTS = "events.amazonaws.com"
 
 
+# What an ARN of an on-failure destination holds; the stack refuses others when it is made.
+DESTINATIONS = (":sqs:", ":sns:", ":function:")
+
+
 class Destinations:
     """Hands over to what an ARN names, if what it names exists and its policy lets the sender."""
 
@@ -79,10 +83,8 @@ class Destinations:
             self._send(arn, body)
         elif ":sns:" in arn:
             self._clients.aws("sns").publish(TopicArn=arn, Message=body)
-        elif ":function:" in arn and self._invoker is not None:
+        elif self._invoker is not None:
             self._invoker.invoke_later(arn, record)
-        else:
-            raise NotImplementedError(f"the local cloud does not know on-failure destinations such as {arn}")
 
     def _to_function(self, delivery: Delivery, content: Any) -> None:
         arn = delivery.target_arn

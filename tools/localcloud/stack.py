@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from localcloud.clients import Clients
+from localcloud.destinations import DESTINATIONS
 from localcloud.errors import TemplateError
 from localcloud.functions import FunctionSettings
 from localcloud.template import ResolvedTemplate, Resource
@@ -269,6 +270,11 @@ class StackBuilder:
         logging = given.get("LoggingConfig", {})
         invoke = self._invoke_config(resource)
         on_failure = invoke.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
+        if on_failure is not None and not any(kind in on_failure for kind in DESTINATIONS):
+            raise TemplateError(
+                f"{resource.logical_id}: {on_failure} is no on-failure destination that is known here: "
+                "a queue, a topic or a function"
+            )
         return FunctionSettings(
             logical_id=resource.logical_id,
             name=resource.physical_id,
