@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup demo test test-oracle check build local bench lock catalog format clean
+.PHONY: help setup demo test test-oracle chaos chaos-mutants check build local bench lock catalog format clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,15 @@ test: setup  ## every test; no AWS account, no Docker
 
 test-oracle: setup  ## the catalog of images against AWS's own resolver, over every family
 	$(BIN)/pytest -n 2 tests/oracle
+
+SCHEDULES ?= 2000
+SEED ?= 1
+MUTANT ?=
+chaos: setup  ## random schedules of the real handlers, and a crash after every call: SCHEDULES=2000 SEED=7 MUTANT=name
+	$(BIN)/python -m tests.chaos --schedules $(SCHEDULES) --seed $(SEED) $(if $(MUTANT),--mutant $(MUTANT))
+
+chaos-mutants: setup  ## known faults put in one at a time: how many schedules until each is noticed
+	$(BIN)/python -m tests.chaos --mutants --seed $(SEED)
 
 check: setup  ## ruff, mypy, cfn-lint, sam validate, the house rules
 	$(BIN)/ruff check .

@@ -43,7 +43,6 @@ ENVIRONMENT = {
     "MODELGATE_TABLE": "state",
     "MODELGATE_BUS": "announcements",
     "MODELGATE_SAGEMAKER_ARN": "arn:aws:sagemaker:eu-central-1:123456789012",
-    "MODELGATE_TIME_LIMIT_SECONDS": "60",
     "MODELGATE_EXECUTION_ROLE_ARN": "arn:aws:iam::123456789012:role/execution",
 }
 

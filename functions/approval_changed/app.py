@@ -7,4 +7,4 @@ from modelgate.runtime import Runtime, handles
 
 @handles(ModelPackageStateChange)
 def handler(changed: ModelPackageStateChange, runtime: Runtime) -> Report:
-    return runtime.reconciler.decision_changed(changed, runtime.invocation)
+    return runtime.decisions.changed(changed, runtime.invocation)

@@ -1,6 +1,7 @@
 """Every recorded event parses with its model and starts exactly the function that it is meant for.
 
-The patterns are read from template.yaml, and matched as EventBridge matches them.
+The patterns are read from template.yaml, and matched as EventBridge matches them. A function without any is
+invoked by the `modelgate` command: no event starts it.
 """
 
 from __future__ import annotations
@@ -11,17 +12,31 @@ from typing import Any
 
 import pytest
 from moto.events.models import EventPattern
+from pydantic import BaseModel, ValidationError
 from samtranslator.yaml_helper import yaml_parse
 
-from modelgate.events import EndpointStateChange, Envelope, ModelPackageStateChange, ObjectCreated
+from modelgate.events import (
+    EndpointStateChange,
+    Envelope,
+    Instruction,
+    ModelPackageStateChange,
+    ObjectCreated,
+    SweepDue,
+)
 
 ROOT = Path(__file__).parents[2]
 INTAKE = "modelgate-intake-123456789012"
-MODELS: dict[str, type[Envelope]] = {
+MODELS: dict[str, type[BaseModel]] = {
     "model_uploaded": ObjectCreated,
     "approval_changed": ModelPackageStateChange,
     "endpoint_changed": EndpointStateChange,
+    "smoke_test_answered": ObjectCreated,
+    "policy_uploaded": ObjectCreated,
+    "sweep_due": SweepDue,
+    "instruction_given": Instruction,
 }
+# What the rule of a schedule sends; it has no pattern.
+SCHEDULED = {"source": ["aws.events"], "detail-type": ["Scheduled Event"]}
 CASES = sorted(ROOT.glob("events/*/*.json"))
 
 
@@ -32,9 +47,13 @@ def _patterns() -> dict[str, list[dict[str, Any]]]:
     for resource in resources.values():
         if resource["Type"] == "AWS::Serverless::Function":
             folder = Path(resource["Properties"]["CodeUri"]).name
-            rules = resource["Properties"]["Events"].values()
-            patterns[folder] = [_resolved(rule["Properties"]["Pattern"]) for rule in rules]
+            rules = resource["Properties"].get("Events", {}).values()
+            patterns[folder] = [_pattern(rule) for rule in rules]
     return patterns
+
+
+def _pattern(rule: Any) -> Any:
+    return SCHEDULED if rule["Type"] == "Schedule" else _resolved(rule["Properties"]["Pattern"])
 
 
 def _resolved(pattern: Any) -> Any:
@@ -63,20 +82,39 @@ def _name(path: Path) -> str:
 @pytest.mark.parametrize("case", CASES, ids=_name)
 def test_an_event_starts_exactly_the_function_it_is_meant_for(case: Path) -> None:
     meant = case.parent.name
-    assert _started_by(json.loads(case.read_text())) == ({meant} if meant in MODELS else set())
+    assert _started_by(json.loads(case.read_text())) == ({meant} if PATTERNS.get(meant) else set())
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.parent.name in MODELS], ids=_name)
 def test_an_event_parses_with_its_functions_model(case: Path) -> None:
     event = MODELS[case.parent.name].model_validate_json(case.read_text())
-    assert event.account == "123456789012"
-    assert event.time.year == 2026
+    if isinstance(event, Envelope):
+        assert event.account == "123456789012"
+        assert event.time.year == 2026
 
 
 def test_every_function_has_a_folder_events_and_a_model() -> None:
     folders = {path.name for path in (ROOT / "functions").iterdir() if path.is_dir()}
     assert folders == set(PATTERNS) == set(MODELS)
     assert {case.parent.name for case in CASES} == {*MODELS, "nobody"}
+
+
+def test_only_the_command_gives_instructions() -> None:
+    assert [function for function, patterns in PATTERNS.items() if not patterns] == ["instruction_given"]
+
+
+@pytest.mark.parametrize(
+    "instruction",
+    [
+        {"instruction": "destroy", "group": "iris"},
+        {"instruction": "pin", "group": "iris"},
+        {"instruction": "freeze", "group": "iris", "version": 2},
+        {"instruction": "freeze", "group": "no/group"},
+    ],
+)
+def test_an_instruction_that_makes_no_sense_is_refused(instruction: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Instruction.model_validate(instruction)
 
 
 def _read(case: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -12,78 +12,40 @@ import pytest
 
 from localcloud import LocalCloud
 from modelgate.announcements import Announcement, Kind
-from modelgate.aws.dynamodb import DynamoTable
-from modelgate.aws.eventbridge import EventBridgeBus
-from modelgate.aws.s3 import S3Bucket
-from modelgate.aws.sagemaker import SageMakerHosting, SageMakerRegistry
-from modelgate.errors import AlreadyExists, Invalid, NotFound, StaleRevision
-from modelgate.policy import DeploymentPolicy
-from modelgate.ports import Bucket, Bus, Hosting, Record, Registry, Table
-from modelgate.registry.package import Registration
-from tests.fakes.aws import Calls, Clock, FakeBucket, FakeBus, FakeHosting, FakeSageMaker, FakeTable
-from tests.simulation.chain import artifact
+from modelgate.aws.sagemaker import VARIANT
+from modelgate.errors import AlreadyExists, Invalid, ModelFailed, NotFound, Refused, StaleRevision
+from modelgate.policy import (
+    Alarms,
+    Asynchronous,
+    Autoscaling,
+    DeploymentPolicy,
+    Instances,
+    Rollout,
+    Serverless,
+)
+from modelgate.ports import Change, Record
+from modelgate.submission import SmokeTest
+from tests.contract.worlds import (
+    BARE,
+    STACK,
+    World,
+    approved,
+    in_memory,
+    look,
+    made,
+    on,
+    registration,
+    served,
+)
+from tests.simulation.chain import FAILS_TO_PREDICT, NEVER_LOADS
 
 ROOT = Path(__file__).parents[2]
-ARN = "arn:aws:sagemaker:eu-central-1:123456789012"
+TWO_INSTANCES = DeploymentPolicy(instances=Instances(count=2))
+ASYNCHRONOUS = DeploymentPolicy(asynchronous=Asynchronous())
+BOTH_ALARMS = Alarms(error_rate_percent=1, p99_latency_ms=200)
+ONLY_ERRORS = Alarms(error_rate_percent=1)
+QUESTION = SmokeTest(content_type="text/csv", body="5.1,3.5")
 _groups = (f"group-{number}" for number in count(1))
-
-
-@dataclass
-class World:
-    """One implementation of the ports, and what a test needs besides.
-
-    Attributes:
-        upload: puts an object as a user does, and returns its version.
-        approve: approves a version as an operator does.
-        settle: waits until endpoints have come to rest.
-        announced: the ids on the bus.
-    """
-
-    bucket: Bucket
-    table: Table
-    bus: Bus
-    registry: Registry
-    hosting: Hosting
-    upload: Callable[[str, bytes], str]
-    approve: Callable[[str, int], None]
-    settle: Callable[[str], object]
-    announced: Callable[[], list[object]]
-
-
-def _in_memory() -> World:
-    calls = Calls()
-    bucket, sagemaker, bus = FakeBucket(calls), FakeSageMaker(calls, Clock(datetime.now(UTC))), FakeBus(calls)
-    return World(
-        bucket,
-        FakeTable(calls),
-        bus,
-        sagemaker,
-        FakeHosting(sagemaker),
-        upload=lambda key, body: bucket.put(key, body).version,
-        approve=lambda group, version: sagemaker.decide(group, version, "Approved"),
-        settle=sagemaker.advance,
-        announced=lambda: [each.id for each in bus.announced],
-    )
-
-
-def _on(cloud: LocalCloud) -> World:
-    s3, sagemaker = cloud.client("s3"), cloud.client("sagemaker")
-    name = cloud.outputs["Bucket"]
-    return World(
-        S3Bucket(s3, name),
-        DynamoTable(cloud.client("dynamodb"), cloud.outputs["Table"]),
-        EventBridgeBus(cloud.client("events"), cloud.outputs["Bus"]),
-        SageMakerRegistry(sagemaker, ARN),
-        SageMakerHosting(sagemaker, ARN, "modelgate", cloud.outputs["ExecutionRole"]),
-        upload=lambda key, body: str(s3.put_object(Bucket=name, Key=key, Body=body)["VersionId"]),
-        approve=lambda group, version: sagemaker.update_model_package(
-            ModelPackageArn=f"{ARN}:model-package/{group}/{version}", ModelApprovalStatus="Approved"
-        ),
-        settle=lambda _: cloud.settle(),
-        announced=lambda: [
-            event["detail"]["id"] for event in cloud.events_seen if event["source"] == "modelgate"
-        ],
-    )
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +57,8 @@ def cloud() -> Iterator[LocalCloud]:
 @pytest.fixture(params=["in memory", "adapters"])
 def world(request: pytest.FixtureRequest) -> World:
     if request.param == "in memory":
-        return _in_memory()
-    return _on(request.getfixturevalue("cloud"))
+        return in_memory()
+    return on(request.getfixturevalue("cloud"))
 
 
 @pytest.fixture
@@ -182,22 +144,6 @@ def test_more_announcements_than_one_call_takes_are_all_published(world: World, 
 
 
 # ── the registry ──────────────────────────────────────────────────────────────────────────────────
-def registration(group: str, token: str) -> Registration:
-    return Registration(
-        group=group,
-        token=token,
-        description="a model",
-        image="492215442770.dkr.ecr.eu-central-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3",
-        artifact_url="s3://intake/models/x/y/model.tar.gz",
-        environment={"SAGEMAKER_PROGRAM": "inference.py"},
-        framework="SKLEARN",
-        content_types=("text/csv",),
-        response_types=("text/csv",),
-        metrics_url="s3://intake/reports/x/y/metrics.json",
-        metadata={"metric.accuracy": "0.95", "modelgate.submission": "run"},
-    )
-
-
 def test_a_group_is_made_with_its_first_version_and_versions_count_up(world: World, group: str) -> None:
     assert [world.registry.register(registration(group, f"{group}-{n}")) for n in (1, 2)] == [1, 2]
     package = world.registry.describe(group, 2)
@@ -224,6 +170,25 @@ def test_the_versions_of_a_group_are_listed_newest_first(world: World, group: st
     assert [package.version for package in listed] == [3, 2, 1]
 
 
+def test_the_versions_that_are_approved_are_listed(world: World, group: str) -> None:
+    assert list(world.registry.approved_versions(group)) == []
+    for number in (1, 2, 3):
+        world.registry.register(registration(group, f"{group}-{number}"))
+    world.approve(group, 1)
+    world.approve(group, 3)
+    world.registry.reject(group, 1, "superseded")
+    world.approve(group, 2)
+    assert sorted(world.registry.approved_versions(group)) == [2, 3]
+
+
+def test_a_package_tells_who_edited_it_last(world: World, group: str) -> None:
+    world.registry.register(registration(group, group))
+    world.approve(group, 1)
+    package = world.registry.describe(group, 1)
+    assert package is not None
+    assert package.modified_by.startswith("arn:aws:")
+
+
 def test_a_rejection_carries_its_reason_and_moves_the_time(world: World, group: str) -> None:
     world.registry.register(registration(group, group))
     world.approve(group, 1)
@@ -248,16 +213,6 @@ def test_a_reason_of_any_shape_can_be_written_on_the_package(world: World, group
 
 
 # ── hosting ───────────────────────────────────────────────────────────────────────────────────────
-def approved(world: World, group: str) -> None:
-    """Version 1 of the group, approved; its artifact can be served by the local cloud."""
-    world.upload(f"models/{group}/run/model.tar.gz", artifact(group))
-    served = registration(group, group)
-    environment = {**served.environment, "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
-    url = f"s3://{world.bucket.name}/models/{group}/run/model.tar.gz"
-    world.registry.register(replace(served, artifact_url=url, environment=environment))
-    world.approve(group, 1)
-
-
 def test_an_endpoint_that_is_not_there_is_none(world: World, group: str) -> None:
     assert world.hosting.describe(group) is None
 
@@ -265,18 +220,15 @@ def test_an_endpoint_that_is_not_there_is_none(world: World, group: str) -> None
 def test_an_endpoint_is_created_updated_and_deleted(world: World, group: str) -> None:
     approved(world, group)
     for name in (f"{group}-a", f"{group}-b"):
-        world.hosting.make_model(name, group, 1)
-        world.hosting.make_config(name, DeploymentPolicy())
-    world.hosting.create(group, f"{group}-a")
-    creating = world.hosting.describe(group)
+        made(world, group, name)
+    world.hosting.create(group, f"{group}-a", BARE)
+    creating = look(world, group)
     world.settle(group)
-    created = world.hosting.describe(group)
-    world.hosting.update(group, f"{group}-b")
-    updating = world.hosting.describe(group)
+    created = look(world, group)
+    world.hosting.update(group, f"{group}-b", Change())
+    updating = look(world, group)
     world.settle(group)
-    updated = world.hosting.describe(group)
-    looks = [look and (look.status, look.config) for look in (creating, created, updating, updated)]
-    assert looks == [
+    assert [creating, created, updating, look(world, group)] == [
         ("Creating", f"{group}-a"),
         ("InService", f"{group}-a"),
         ("Updating", f"{group}-a"),
@@ -286,37 +238,302 @@ def test_an_endpoint_is_created_updated_and_deleted(world: World, group: str) ->
     world.hosting.delete(group)
     world.settle(group)
     assert world.hosting.describe(group) is None
+    world.hosting.delete(group)
 
 
 def test_what_is_there_already_is_not_made_again(world: World, group: str) -> None:
     approved(world, group)
-    world.hosting.make_model(group, group, 1)
+    made(world, group, group)
     with pytest.raises(AlreadyExists):
-        world.hosting.make_model(group, group, 1)
-    world.hosting.make_config(group, DeploymentPolicy())
+        world.hosting.make_model(group, group, 1, BARE)
     with pytest.raises(AlreadyExists):
-        world.hosting.make_config(group, DeploymentPolicy())
-    world.hosting.create(group, group)
+        world.hosting.make_config(group, group, BARE)
+    world.hosting.create(group, group, BARE)
     with pytest.raises(AlreadyExists):
-        world.hosting.create(group, group)
+        world.hosting.create(group, group, BARE)
 
 
 def test_a_version_that_is_not_approved_makes_no_model(world: World, group: str) -> None:
     world.registry.register(registration(group, group))
     with pytest.raises(Invalid):
-        world.hosting.make_model(group, group, 1)
+        world.hosting.make_model(group, group, 1, BARE)
 
 
 def test_an_endpoint_that_is_moving_is_not_updated(world: World, group: str) -> None:
     approved(world, group)
-    world.hosting.make_model(group, group, 1)
-    world.hosting.make_config(group, DeploymentPolicy())
-    world.hosting.create(group, group)
+    made(world, group, group)
+    world.hosting.create(group, group, BARE)
     with pytest.raises(Invalid):
-        world.hosting.update(group, group)
+        world.hosting.update(group, group, Change())
     world.settle(group)
 
 
 def test_a_config_that_is_not_there_cannot_be_served(world: World, group: str) -> None:
     with pytest.raises(NotFound):
-        world.hosting.create(group, "no-such-config")
+        world.hosting.create(group, "no-such-config", BARE)
+
+
+@pytest.mark.parametrize(
+    "rollout",
+    [
+        Rollout(strategy="canary", percent=50, wait_seconds=60, termination_wait_seconds=60),
+        Rollout(strategy="linear", instances=1, wait_seconds=60),
+        Rollout(strategy="rolling", instances=1, wait_seconds=60),
+        Rollout(strategy="all_at_once", wait_seconds=60),
+        Rollout(timeout_seconds=3600),
+    ],
+    ids=lambda rollout: rollout.strategy,
+)
+def test_a_guarded_update_ends_with_the_new_config(world: World, group: str, rollout: Rollout) -> None:
+    served(world, group, TWO_INSTANCES)
+    made(world, group, f"{group}-b", TWO_INSTANCES)
+    world.watch.put(group, BOTH_ALARMS)
+    alarms = world.watch.quiet(group, BOTH_ALARMS)
+    world.hosting.update(group, f"{group}-b", Change(rollout, alarms))
+    assert look(world, group) == ("Updating", group)
+    world.settle(group)
+    assert look(world, group) == ("InService", f"{group}-b")
+
+
+def test_an_alarm_takes_an_update_back(world: World, group: str) -> None:
+    served(world, group, TWO_INSTANCES)
+    made(world, group, f"{group}-b", TWO_INSTANCES)
+    world.watch.put(group, ONLY_ERRORS)
+    (alarm,) = world.watch.quiet(group, ONLY_ERRORS)
+    world.ring(alarm)
+    canary = Rollout(strategy="canary", percent=50, wait_seconds=60)
+    world.hosting.update(group, f"{group}-b", Change(canary, (alarm,)))
+    world.settle(group)
+    after = world.hosting.describe(group)
+    assert after is not None
+    assert (after.status, after.config, after.lacks_capacity) == ("InService", group, False)
+    assert after.failure_reason
+
+
+def test_an_update_under_an_alarm_that_is_not_there_is_refused(world: World, group: str) -> None:
+    served(world, group)
+    made(world, group, f"{group}-b")
+    with pytest.raises(Invalid):
+        world.hosting.update(group, f"{group}-b", Change(alarms=(f"{STACK}-{group}-errors",)))
+
+
+def test_an_update_whose_container_fails_ends_with_the_old_config(world: World, group: str) -> None:
+    served(world, group)
+    version = approved(world, group, script=NEVER_LOADS)
+    made(world, group, f"{group}-b", version=version)
+    world.hosting.update(group, f"{group}-b", Change())
+    world.settle(group)
+    after = world.hosting.describe(group)
+    assert after is not None
+    assert (after.status, after.config, after.lacks_capacity) == ("InService", group, False)
+    assert after.failure_reason
+
+
+def test_a_creation_whose_container_fails_has_failed(world: World, group: str) -> None:
+    approved(world, group, script=NEVER_LOADS)
+    made(world, group, group)
+    world.hosting.create(group, group, BARE)
+    world.settle(group)
+    after = world.hosting.describe(group)
+    assert after is not None
+    assert (after.status, after.lacks_capacity) == ("Failed", False)
+    assert after.failure_reason
+
+
+def test_that_aws_has_no_instances_is_told_from_a_container_that_fails(world: World, group: str) -> None:
+    approved(world, group)
+    made(world, group, group)
+    world.run_out("ml.m5.large")
+    world.hosting.create(group, group, BARE)
+    world.settle(group)
+    after = world.hosting.describe(group)
+    assert after is not None
+    assert (after.status, after.lacks_capacity) == ("Failed", True)
+
+
+def test_counts_that_autoscaling_has_set_can_be_kept(world: World, group: str) -> None:
+    served(world, group)
+    made(world, group, f"{group}-b")
+    world.hosting.update(group, f"{group}-b", Change(keeps_counts=True))
+    world.settle(group)
+    assert look(world, group) == ("InService", f"{group}-b")
+
+
+def test_what_is_removed_can_be_made_again_and_removing_twice_is_the_same(world: World, group: str) -> None:
+    approved(world, group)
+    made(world, group, f"{group}-b")
+    world.hosting.remove(f"{group}-b")
+    world.hosting.remove(f"{group}-b")
+    with pytest.raises(NotFound):
+        world.hosting.create(group, f"{group}-b", BARE)
+    made(world, group, f"{group}-b")
+
+
+def test_a_model_without_a_config_is_removed_too(world: World, group: str) -> None:
+    approved(world, group)
+    world.hosting.make_model(group, group, 1, BARE)
+    world.hosting.remove(group)
+    world.hosting.make_model(group, group, 1, BARE)
+
+
+def test_a_serverless_endpoint_comes_into_service(world: World, group: str) -> None:
+    served(world, group, DeploymentPolicy(serverless=Serverless(memory_mb=2048, max_concurrency=5)))
+
+
+def test_an_endpoint_of_instances_never_becomes_serverless(world: World, group: str) -> None:
+    served(world, group)
+    serverless = DeploymentPolicy(serverless=Serverless(memory_mb=2048, max_concurrency=5))
+    made(world, group, f"{group}-b", serverless)
+    with pytest.raises(Invalid):
+        world.hosting.update(group, f"{group}-b", Change())
+
+
+# ── tags, and endpoints that others made ──────────────────────────────────────────────────────────
+def test_tags_are_put_on_changed_and_taken_away(world: World, group: str) -> None:
+    served(world, group, DeploymentPolicy(tags={"team": "ml", "cost-center": "7"}))
+    assert world.tags(group) == {"team": "ml", "cost-center": "7"}
+    world.hosting.retag(group, {"team": "risk"}, ["cost-center"])
+    world.hosting.retag(group, {}, ["never-there"])
+    assert world.tags(group) == {"team": "risk"}
+    assert world.hosting.carries_tag(group)
+
+
+def test_nothing_is_put_on_an_endpoint_that_is_not_there(world: World, group: str) -> None:
+    world.hosting.retag(group, {"team": "risk"}, ["cost-center"])
+    assert world.hosting.describe(group) is None
+
+
+def test_an_endpoint_that_somebody_else_made_is_taken_over(world: World, group: str) -> None:
+    approved(world, group)
+    made(world, group, f"{group}-b")
+    world.add_endpoint(group, f"{group}-b", VARIANT)
+    assert not world.hosting.carries_tag(group)
+    world.hosting.adopt(group)
+    world.hosting.adopt(group)
+    assert world.hosting.carries_tag(group)
+
+
+def test_an_endpoint_with_another_variant_is_not_taken_over(world: World, group: str) -> None:
+    approved(world, group)
+    made(world, group, f"{group}-b")
+    world.add_endpoint(group, f"{group}-b", "blue")
+    with pytest.raises(Refused, match="blue"):
+        world.hosting.adopt(group)
+    assert not world.hosting.carries_tag(group)
+
+
+def test_an_endpoint_that_is_moving_or_missing_is_not_taken_over(world: World, group: str) -> None:
+    with pytest.raises(NotFound):
+        world.hosting.adopt(group)
+    approved(world, group)
+    made(world, group, group)
+    world.hosting.create(group, group, BARE)
+    with pytest.raises(Refused):
+        world.hosting.adopt(group)
+    world.settle(group)
+
+
+# ── autoscaling ───────────────────────────────────────────────────────────────────────────────────
+SCALED = Autoscaling(min=1, max=2, invocations_per_instance=100)
+
+
+def test_the_instance_type_changes_only_while_nothing_is_scaled(world: World, group: str) -> None:
+    served(world, group)
+    made(world, group, f"{group}-b", DeploymentPolicy(instances=Instances(type="ml.m5.xlarge")))
+    world.scaling.register(group, SCALED)
+    world.settle(group)
+    with pytest.raises(Invalid):
+        world.hosting.update(group, f"{group}-b", Change())
+    world.scaling.deregister(group)
+    world.hosting.update(group, f"{group}-b", Change())
+    world.settle(group)
+    assert look(world, group) == ("InService", f"{group}-b")
+
+
+def test_autoscaling_is_changed_by_registering_again_and_taken_away_once_or_twice(
+    world: World, group: str
+) -> None:
+    served(world, group)
+    world.scaling.register(group, SCALED)
+    world.scaling.register(group, Autoscaling(min=1, max=5, invocations_per_instance=10.5))
+    world.scaling.deregister(group)
+    world.scaling.deregister(group)
+
+
+def test_an_endpoint_that_is_not_there_is_not_scaled(world: World, group: str) -> None:
+    with pytest.raises((Invalid, NotFound)):
+        world.scaling.register(group, SCALED)
+    world.scaling.deregister(group)
+
+
+def test_an_asynchronous_endpoint_is_scaled_by_its_backlog(world: World, group: str) -> None:
+    served(world, group, ASYNCHRONOUS)
+    world.scaling.register(group, Autoscaling(min=0, max=2, backlog_per_instance=5))
+    world.settle(group)
+    world.scaling.register(group, Autoscaling(min=1, max=2, backlog_per_instance=5))
+    world.settle(group)
+    world.scaling.deregister(group)
+
+
+# ── alarms ────────────────────────────────────────────────────────────────────────────────────────
+def test_an_alarm_that_rings_is_not_quiet(world: World, group: str) -> None:
+    world.watch.put(group, BOTH_ALARMS)
+    both = world.watch.quiet(group, BOTH_ALARMS)
+    assert len(both) == 2
+    world.ring(both[0])
+    assert world.watch.quiet(group, BOTH_ALARMS) == both[1:]
+
+
+def test_an_alarm_that_the_policy_no_longer_has_is_deleted(world: World, group: str) -> None:
+    world.watch.put(group, BOTH_ALARMS)
+    (errors,) = world.watch.quiet(group, ONLY_ERRORS)
+    world.ring(errors)
+    world.watch.put(group, Alarms(p99_latency_ms=100))
+    # One that is made anew knows nothing of what the one before it saw.
+    world.watch.put(group, BOTH_ALARMS)
+    assert errors in world.watch.quiet(group, BOTH_ALARMS)
+
+
+def test_alarms_are_deleted_and_deleting_none_is_the_same(world: World, group: str) -> None:
+    world.watch.delete(group)
+    world.watch.put(group, ONLY_ERRORS)
+    (alarm,) = world.watch.quiet(group, ONLY_ERRORS)
+    world.ring(alarm)
+    world.watch.delete(group)
+    world.watch.delete(group)
+    world.watch.put(group, ONLY_ERRORS)
+    assert world.watch.quiet(group, ONLY_ERRORS) == (alarm,)
+
+
+# ── predictions ───────────────────────────────────────────────────────────────────────────────────
+def test_an_endpoint_answers_at_once(world: World, group: str) -> None:
+    served(world, group)
+    assert "setosa" in world.predictions.invoke(group, QUESTION)
+
+
+def test_what_the_container_says_is_in_the_error(world: World, group: str) -> None:
+    served(world, group, script=FAILS_TO_PREDICT)
+    with pytest.raises(ModelFailed):
+        world.predictions.invoke(group, QUESTION)
+
+
+def test_an_asynchronous_endpoint_answers_in_the_bucket(world: World, group: str) -> None:
+    served(world, group, ASYNCHRONOUS)
+    world.bucket.write(f"smoke-tests/{group}/1", QUESTION.body.encode(), QUESTION.content_type)
+    answer, failure = world.predictions.ask(group, QUESTION, f"smoke-tests/{group}/1", "smoke-tests/1")
+    assert answer.startswith(f"predictions/{group}/smoke-tests/1/")
+    world.settle(group)
+    found = world.bucket.read(answer, 1000)
+    assert found is not None
+    assert b"setosa" in found[0]
+    assert world.bucket.read(failure, 1000) is None
+
+
+def test_what_an_asynchronous_endpoint_fails_on_lies_among_its_failures(world: World, group: str) -> None:
+    served(world, group, ASYNCHRONOUS, FAILS_TO_PREDICT)
+    world.bucket.write(f"smoke-tests/{group}/1", QUESTION.body.encode(), QUESTION.content_type)
+    answer, failure = world.predictions.ask(group, QUESTION, f"smoke-tests/{group}/1", "smoke-tests/1")
+    assert failure.startswith(f"predictions/{group}/failures/")
+    world.settle(group)
+    assert world.bucket.read(failure, 1000) is not None
+    assert world.bucket.read(answer, 1000) is None

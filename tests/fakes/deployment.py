@@ -1,37 +1,26 @@
-"""A deployment on the in-memory AWS: the real reconciler, and a way to deliver events to it."""
+"""A deployment on the in-memory AWS: the real use cases, and a way to deliver events to them."""
 
 from __future__ import annotations
 
 from collections import deque
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from modelgate.deployment.reconcile import Reconciler
-from modelgate.deployment.smoke import SmokeTester
 from modelgate.deployment.states import EndpointStates
 from modelgate.errors import AwsError, NotYet
-from modelgate.events import EndpointStateChange, ModelPackageStateChange
-from modelgate.policies import Policies
+from modelgate.events import EndpointStateChange, Instruction, ModelPackageStateChange
+from modelgate.invocation import Invocation
 from modelgate.registry import package as on_package
-from tests.fakes.aws import (
-    Calls,
-    Clock,
-    Crash,
-    EndpointEvent,
-    FakeBucket,
-    FakeBus,
-    FakeHosting,
-    FakeSageMaker,
-    FakeTable,
-    PackageEvent,
-)
+from tests.fakes.aws import Crash
+from tests.fakes.runtime import STACK, Memory, MemoryRuntime
+from tests.fakes.sagemaker import EndpointEvent, Event, PackageEvent
 
 if TYPE_CHECKING:
     from modelgate.deployment.reconcile import Report
     from modelgate.deployment.state import EndpointState
+    from modelgate.deployment.sweep import SweepReport
 
-STACK = "modelgate"
 TIME_LIMIT = 60
 MANIFEST = b"""
 container: {framework: sklearn, version: 1.2-1}
@@ -50,26 +39,17 @@ class Deployment:
     endpoint = "iris"
 
     def __init__(self, policy: bytes = b"deployment: {}") -> None:
-        self.clock = Clock()
-        self.calls = Calls()
-        self.bucket = FakeBucket(self.calls)
-        self.table = FakeTable(self.calls)
-        self.bus = FakeBus(self.calls)
-        self.sagemaker = FakeSageMaker(self.calls, self.clock)
+        self.memory = Memory()
+        self.clock = self.memory.clock
+        self.calls = self.memory.calls
+        self.bucket = self.memory.bucket
+        self.table = self.memory.table
+        self.bus = self.memory.bus
+        self.sagemaker = self.memory.sagemaker
         self.states = EndpointStates(self.table)
+        self.runtime = MemoryRuntime(self.memory)
         self.bucket.put("policies/iris.yaml", policy)
         self._ids = count(1)
-        self.reconciler = Reconciler(
-            states=self.states,
-            policies=Policies(self.bucket),
-            registry=self.sagemaker,
-            hosting=FakeHosting(self.sagemaker),
-            smoke_tester=SmokeTester(self.bucket, lambda: self.sagemaker),
-            bus=self.bus,
-            stack=STACK,
-            time_limit_seconds=TIME_LIMIT,
-            clock=self.clock,
-        )
 
     # ── people ────────────────────────────────────────────────────────────────────────────────
     def register(self, group: str = "iris") -> int:
@@ -88,17 +68,34 @@ class Deployment:
     def reject(self, version: int, group: str = "iris") -> None:
         self.sagemaker.decide(group, version, on_package.REJECTED)
 
+    def upload_policy(self, text: bytes, group: str = "iris") -> Report:
+        """A new policy, and the delivery of its event."""
+        key = f"policies/{group}.yaml"
+        self.bucket.put(key, text)
+        return self.runtime.policy_uploads.received(key, self.invocation())
+
+    def instruct(self, instruction: str, version: int | None = None, group: str = "iris") -> Report:
+        told = Instruction.model_validate({"instruction": instruction, "group": group, "version": version})
+        return self.runtime.instructions.carry_out(told, self.invocation())
+
     # ── delivery ──────────────────────────────────────────────────────────────────────────────
-    def handle(self, event: PackageEvent | EndpointEvent, invocation: str | None = None) -> Report:
+    def invocation(self, name: str | None = None) -> Invocation:
+        """The next run of a function, or one of that name, that has a minute."""
+        until = self.clock.now + timedelta(seconds=TIME_LIMIT)
+        return Invocation(name or f"invocation-{next(self._ids)}", until)
+
+    def handle(self, event: Event, name: str | None = None) -> Report:
         """One delivery of an event, to the handler's own use case."""
-        invocation = invocation or f"invocation-{next(self._ids)}"
         if isinstance(event, PackageEvent):
-            return self.reconciler.decision_changed(package_event(event), invocation)
-        return self.reconciler.endpoint_changed(endpoint_event(event), invocation)
+            return self.runtime.decisions.changed(package_event(event), self.invocation(name))
+        return self.runtime.reconciler.endpoint_changed(endpoint_event(event), self.invocation(name))
+
+    def sweep(self) -> SweepReport:
+        return self.runtime.sweep.run(self.invocation())
 
     def settle(self) -> None:
         """Delivers every event as Lambda does, and lets SageMaker finish, until all is quiet."""
-        waiting = deque[tuple[PackageEvent | EndpointEvent, str, int]]()
+        waiting = deque[tuple[Event, str, int]]()
         while True:
             while self.sagemaker.events:
                 event = self.sagemaker.events.pop(0)
@@ -131,6 +128,19 @@ class Deployment:
     def served(self) -> int | None:
         return self.sagemaker.serves(self.endpoint)
 
+    @property
+    def config(self) -> str:
+        """The endpoint config that serves."""
+        there = self.sagemaker.endpoint(self.endpoint)
+        assert there is not None
+        return there.config
+
+    @property
+    def instances(self) -> tuple[str, int] | None:
+        """The type and the number of instances that serve."""
+        instances = self.sagemaker.configs[self.config].instances
+        return (instances.type, instances.count) if instances else None
+
     def outcomes(self) -> list[tuple[int, str]]:
         """Every closed attempt to move the endpoint: the version, and how it ended."""
         return [
@@ -152,7 +162,7 @@ def package_event(event: PackageEvent) -> ModelPackageStateChange:
                 "ModelPackageVersion": event.version,
                 "ModelPackageArn": f"arn:aws:sagemaker:::model-package/{event.group}/{event.version}",
                 "ModelApprovalStatus": event.approval,
-                "UpdatedModelPackageFields": ["ModelApprovalStatus"],
+                "UpdatedModelPackageFields": list(event.updated_fields),
                 "LastModifiedTime": event.at.isoformat(),
             }
         }

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import count
 
-from modelgate.deployment.states import EndpointStates
 from modelgate.errors import AwsError, NotYet
-from modelgate.policies import Policies
-from modelgate.registry.judging import Judge
-from modelgate.registry.registration import Registrar, Summary
+from modelgate.invocation import Invocation
+from modelgate.registry.registration import Summary
 from modelgate.registry.submissions import Submissions
 from modelgate.submission import SubmissionId
-from tests.fakes.aws import Calls, Clock, Crash, FakeBucket, FakeBus, FakeSageMaker, FakeTable
+from tests.fakes.aws import Crash
+from tests.fakes.runtime import Memory, MemoryRuntime
 
 TIME_LIMIT = 900
 
@@ -20,31 +20,16 @@ class Registration:
     """The group ``iris`` with a policy that demands nothing."""
 
     def __init__(self) -> None:
-        self.clock = Clock()
-        self.calls = Calls()
-        self.bucket = FakeBucket(self.calls)
-        self.bus = FakeBus(self.calls)
-        self.sagemaker = FakeSageMaker(self.calls, self.clock)
+        self.memory = Memory()
+        self.clock = self.memory.clock
+        self.calls = self.memory.calls
+        self.bucket = self.memory.bucket
+        self.bus = self.memory.bus
+        self.sagemaker = self.memory.sagemaker
         self.bucket.put("policies/iris.yaml", b"{}")
-        table = FakeTable(self.calls)
-        self.submissions = Submissions(table)
+        self.submissions = Submissions(self.memory.table)
+        self.registrar = MemoryRuntime(self.memory).registrar
         self._ids = count(1)
-        self.registrar = Registrar(
-            bucket=self.bucket,
-            submissions=self.submissions,
-            judge=Judge(
-                bucket=self.bucket,
-                policies=Policies(self.bucket),
-                states=EndpointStates(table),
-                registry=self.sagemaker,
-                region="eu-central-1",
-            ),
-            registry=self.sagemaker,
-            bus=self.bus,
-            stack="modelgate",
-            time_limit_seconds=TIME_LIMIT,
-            clock=self.clock,
-        )
 
     def upload(self, file: str, body: bytes, submission: str = "run") -> str:
         """Puts a file of a submission, and returns its key for `receive`."""
@@ -54,7 +39,8 @@ class Registration:
 
     def receive(self, key: str, invocation: str | None = None) -> Summary:
         """One delivery of an upload's event."""
-        return self.registrar.receive(key, invocation or f"invocation-{next(self._ids)}")
+        until = self.clock.now + timedelta(seconds=TIME_LIMIT)
+        return self.registrar.receive(key, Invocation(invocation or f"invocation-{next(self._ids)}", until))
 
     def receive_as_lambda_does(self, key: str) -> None:
         """With two retries, which keep the invocation's id."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.client import BaseClient
 from typer.testing import CliRunner, Result
 
 from modelgate_cli.main import app
@@ -27,8 +28,19 @@ import json, sys
 from pathlib import Path
 from localcloud import LocalCloud
 with LocalCloud(Path("template.yaml")) as cloud:
-    print(json.dumps({"environment": cloud.environment(), "bucket": cloud.outputs["Bucket"]}), flush=True)
-    sys.stdin.read()
+    faults = cloud.faults
+    wishes = {
+        "approvals fail": lambda: faults.throttle("dynamodb:GetItem", times=1000, function="ApprovalChanged"),
+        "a policy is lost": lambda: faults.refuse_delivery(
+            lambda delivery: delivery.function == "PolicyUploaded", "NO_PERMISSIONS"
+        ),
+        "all is well": faults.clear,
+        "all is quiet": cloud.settle,
+    }
+    print(json.dumps({"environment": cloud.environment(), **cloud.outputs}), flush=True)
+    for wish in sys.stdin:
+        wishes[wish.strip()]()
+        print("granted", flush=True)
 """
 # Answers like the others, but to a stone.
 SCRIPT = ANSWERS.replace(
@@ -53,9 +65,17 @@ def process(*command: str) -> Iterator[subprocess.Popen[str]]:
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Mapping[str, Any]]:
     with process(sys.executable, "-c", CLOUD) as running:
-        assert running.stdout is not None
-        told: dict[str, Any] = json.loads(running.stdout.readline())
-        yield told
+        out, into = running.stdout, running.stdin
+        assert out is not None
+        assert into is not None
+        told: dict[str, Any] = json.loads(out.readline())
+
+        def wish(that: str) -> None:
+            into.write(f"{that}\n")
+            into.flush()
+            assert out.readline() == "granted\n"
+
+        yield told | {"wish": wish}
 
 
 class Terminal:
@@ -98,10 +118,13 @@ def terminal(cloud: Mapping[str, Any], tmp_path: Path, monkeypatch: pytest.Monke
     return Terminal(tmp_path)
 
 
+def client(cloud: Mapping[str, Any], service: str) -> Any:
+    session: Any = boto3
+    return session.client(service, endpoint_url=cloud["environment"]["AWS_ENDPOINT_URL"])
+
+
 def policy(cloud: Mapping[str, Any], group: str, text: str = POLICY) -> None:
-    environment = cloud["environment"]
-    s3 = boto3.client("s3", endpoint_url=environment["AWS_ENDPOINT_URL"])
-    s3.put_object(Bucket=cloud["bucket"], Key=f"policies/{group}.yaml", Body=text.encode())
+    client(cloud, "s3").put_object(Bucket=cloud["Bucket"], Key=f"policies/{group}.yaml", Body=text.encode())
 
 
 def test_the_whole_way_of_a_group(terminal: Terminal, cloud: Mapping[str, Any]) -> None:
@@ -139,6 +162,10 @@ def test_the_whole_way_of_a_group(terminal: Terminal, cloud: Mapping[str, Any]) 
         (2, "live", False),
         (1, "live", True),
     ]
+    releases = terminal.json("history", "roses", "--releases")["attempts"]
+    assert releases == attempts
+    assert all(each["approved_by"] and each["approved_at"] <= each["started_at"] for each in releases)
+    assert terminal.json("plan", "roses")["steps"] == []
 
 
 def test_people_are_shown_tables_and_words(terminal: Terminal, cloud: Mapping[str, Any]) -> None:
@@ -184,8 +211,9 @@ def test_what_the_gate_would_refuse_is_not_uploaded(terminal: Terminal, cloud: M
     wheres = [each["where"] for each in told["problems"]]
     assert "manifest.yaml: colour" in wheres
     assert any(where.startswith("model.tar.gz") for where in wheres)
-    s3 = boto3.client("s3", endpoint_url=cloud["environment"]["AWS_ENDPOINT_URL"])
-    assert s3.list_objects_v2(Bucket=cloud["bucket"], Prefix="models/tulips/")["KeyCount"] == 0
+    assert (
+        client(cloud, "s3").list_objects_v2(Bucket=cloud["Bucket"], Prefix="models/tulips/")["KeyCount"] == 0
+    )
 
 
 def test_a_metrics_file_goes_along(terminal: Terminal, cloud: Mapping[str, Any]) -> None:
@@ -239,6 +267,102 @@ def test_not_waiting_leaves_the_rest_to_the_stack(terminal: Terminal, cloud: Map
     assert terminal.json("submit", out, "ferns", "--no-wait")["status"] == "uploaded"
 
 
+def made_by_hand(cloud: Mapping[str, Any], name: str) -> None:
+    """An endpoint with the model of the group's first version, made as anybody can make one."""
+    sagemaker = client(cloud, "sagemaker")
+    found = sagemaker.list_model_packages(ModelPackageGroupName=name)["ModelPackageSummaryList"]
+    package = sagemaker.describe_model_package(ModelPackageName=found[0]["ModelPackageArn"])
+    (container,) = package["InferenceSpecification"]["Containers"]
+    model = {key: container[key] for key in ("Image", "ModelDataUrl", "Environment")}
+    sagemaker.create_model(ModelName=name, PrimaryContainer=model, ExecutionRoleArn=cloud["ExecutionRole"])
+    variant = {
+        "VariantName": "AllTraffic",
+        "ModelName": name,
+        "InstanceType": "ml.m5.large",
+        "InitialInstanceCount": 1,
+    }
+    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    cloud["wish"]("all is quiet")
+
+
+def test_what_an_operator_tells_an_endpoint_is_done(terminal: Terminal, cloud: Mapping[str, Any]) -> None:
+    policy(cloud, "orchids")
+    policy(cloud, "lotuses")
+    terminal.json("submit", terminal.pack("orchid"), "orchids")
+    made_by_hand(cloud, "orchids")
+    foreign = terminal.json("approve", "orchids", "1", code=1)
+    assert "modelgate adopt orchids" in foreign["mend"]
+    another = terminal.json("adopt", "orchids", "--group", "lotuses", code=1)
+    assert "the policy of the group lotuses names the endpoint lotuses" in another["error"]
+    assert terminal.json("adopt", "orchids")["endpoint"] == "orchids"
+
+    pinned = terminal.json("pin", "orchids", "1")
+    assert (pinned["outcome"], pinned["live"]) == ("live", 1)
+    refused = terminal.json("pin", "orchids", "7", code=1)
+    assert "version 7 of orchids: is not in the registry" in refused["error"]
+    assert "is frozen" in terminal.run("freeze", "orchids").stdout
+    assert "frozen" in terminal.json("unpin", "orchids")["reason"]
+    (status,) = terminal.json("status", "orchids")["endpoints"]
+    assert (status["frozen"], status["pinned"], status["live"]) == (True, None, 1)
+    assert terminal.json("unfreeze", "orchids", "--no-wait")["outcome"] == "told"
+
+    asked = terminal.run("retire", "orchids", given="n\n")
+    assert (asked.exit_code, asked.stdout) == (1, "")
+    assert "What stays" in asked.stderr
+    assert terminal.json("retire", "orchids", "--yes")["outcome"] == "deleted"
+    (status,) = terminal.json("status", "orchids")["endpoints"]
+    assert (status["sagemaker"], status["desired"]) == (None, None)
+    assert status["retired_at"]
+
+
+def test_dead_letters_are_sent_again(
+    terminal: Terminal, cloud: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy(cloud, "poppies")
+    terminal.json("submit", terminal.pack("poppy"), "poppies")
+    cloud["wish"]("approvals fail")
+    terminal.json("approve", "poppies", "1", "--no-wait")
+    cloud["wish"]("all is quiet")
+    cloud["wish"]("all is well")
+    seen = terminal.json("redrive", "--queue", "failed", "--dry-run", "--limit", "1")
+    assert seen["to_be_sent"] == 1
+    assert seen["messages"][0]["about"] == "poppies version 1 is Approved"
+    assert "Throttled" in seen["messages"][0]["error"]
+    assert "1 sent." in terminal.run("redrive", "--queue", "failed", "--limit", "1").stdout
+    cloud["wish"]("all is quiet")
+    (status,) = terminal.json("status", "poppies")["endpoints"]
+    assert status["live"] == 1
+
+    cloud["wish"]("a policy is lost")
+    policy(cloud, "poppies", POLICY + "\ndeployment: {instances: {count: 2}}")
+    cloud["wish"]("all is quiet")
+    called = operations(monkeypatch)
+    plan = terminal.json("plan", "poppies")
+    assert [step["step"] for step in plan["steps"]] == ["Open", "MakeModel", "MakeConfig", "UpdateEndpoint"]
+    assert called
+    assert all(operation.startswith(("Get", "List", "Describe", "Query", "Head")) for operation in called)
+    assert terminal.json("redrive", "--queue", "undelivered", "--limit", "1")["sent"] == 1
+    cloud["wish"]("all is quiet")
+    (status,) = terminal.json("status", "poppies")["endpoints"]
+    assert (status["policy"]["standing"], status["live"]) == ("accepted", 1)
+    assert terminal.json("plan", "poppies")["steps"] == []
+
+
+def operations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the operations that clients of this process call from now on."""
+    called: list[str] = []
+    client: Any = BaseClient
+    call = client._make_api_call
+
+    def noted(self: Any, operation_name: str, api_params: Any) -> Any:
+        called.append(operation_name)
+        return call(self, operation_name, api_params)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", noted)
+    return called
+
+
 @pytest.mark.parametrize(
     ("command", "code", "words"),
     [
@@ -248,6 +372,9 @@ def test_not_waiting_leaves_the_rest_to_the_stack(terminal: Terminal, cloud: Map
         ("status unknown", 1, "no endpoint unknown"),
         ("history unknown", 1, "no endpoint unknown"),
         ("invoke unknown --body x", 1, "not found"),
+        ("plan unknown", 1, "knows no group unknown"),
+        ("freeze unknown", 1, "knows no group unknown"),
+        ("retire unknown --yes", 1, "unknown has no endpoint"),
         ("--stack other status", 3, "no stack other"),
         ("status --stack other", 3, "no stack other"),
     ],

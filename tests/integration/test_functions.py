@@ -16,6 +16,10 @@ FUNCTIONS = {
     "model_uploaded": "ModelUploaded",
     "approval_changed": "ApprovalChanged",
     "endpoint_changed": "EndpointChanged",
+    "smoke_test_answered": "SmokeTestAnswered",
+    "policy_uploaded": "PolicyUploaded",
+    "sweep_due": "SweepDue",
+    "instruction_given": "InstructionGiven",
 }
 CASES = sorted(case for folder in FUNCTIONS for case in ROOT.glob(f"events/{folder}/*.json"))
 

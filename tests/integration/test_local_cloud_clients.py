@@ -14,11 +14,19 @@ import boto3
 import pytest
 import urllib3
 from botocore.exceptions import ClientError
+from samtranslator.yaml_helper import yaml_parse
 
 from localcloud import LocalCloud
 from tests.integration.test_local_cloud_small_stack import small_stack
 
 ROOT = Path(__file__).resolve().parents[2]
+TEMPLATE: Any = yaml_parse((ROOT / "template.yaml").read_text())
+RESOURCES: Any = TEMPLATE["Resources"]
+
+
+def of_type(kind: str) -> list[str]:
+    """The logical ids of the real template's resources of a type."""
+    return [name for name, resource in RESOURCES.items() if resource["Type"] == kind]
 
 
 def aws(cloud: LocalCloud, *arguments: str) -> dict[str, Any]:
@@ -177,26 +185,44 @@ def test_the_real_template_is_made_with_all_its_resources(modelgate: LocalCloud)
     assert {item["LogicalResourceId"] for item in listed["StackResourceSummaries"]} == set(types)
 
 
-def test_the_functions_of_the_real_template_have_their_environment(modelgate: LocalCloud) -> None:
-    function = modelgate.function("ModelUploaded")
+@pytest.mark.parametrize("name", of_type("AWS::Serverless::Function"))
+def test_a_function_of_the_real_template_is_set_up_as_it_says(modelgate: LocalCloud, name: str) -> None:
+    wanted, function = RESOURCES[name]["Properties"], modelgate.function(name)
+    variables = (
+        TEMPLATE["Globals"]["Function"]["Environment"]["Variables"] | wanted["Environment"]["Variables"]
+    )
+    assert set(function.environment) == set(variables)
     assert function.environment["MODELGATE_BUCKET"] == modelgate.outputs["Bucket"]
-    assert function.environment["MODELGATE_TIME_LIMIT_SECONDS"] == "900"
-    assert function.concurrency == 10
-    assert function.on_failure is not None
+    assert function.environment["POWERTOOLS_SERVICE_NAME"] == Path(wanted["CodeUri"]).name
+    assert function.timeout == _found_in_map(wanted["Timeout"])
+    assert function.concurrency == wanted["ReservedConcurrentExecutions"]
+    assert function.retries == wanted["EventInvokeConfig"]["MaximumRetryAttempts"]
+    assert function.on_failure == _arn_of_queue(modelgate, "FailedInvocationsQueue")
 
 
 def test_every_resource_of_the_real_template_answers_through_its_own_api(modelgate: LocalCloud) -> None:
     outputs = modelgate.outputs
-    assert (
-        modelgate.client("dynamodb").describe_table(TableName=outputs["Table"])["Table"]["TableStatus"]
-        == "ACTIVE"
-    )
-    assert (
-        modelgate.client("events").describe_event_bus(Name=outputs["Bus"])["Name"]
-        == "modelgate-announcements"
-    )
+    table = modelgate.client("dynamodb").describe_table(TableName=outputs["Table"])["Table"]
+    assert table["TableStatus"] == "ACTIVE"
+    bus = modelgate.client("events").describe_event_bus(Name=outputs["Bus"])
+    assert bus["Name"] == "modelgate-announcements"
     policy = modelgate.client("s3").get_bucket_policy(Bucket=outputs["Bucket"])["Policy"]
     assert "OnlyOverTls" in policy
     alarms = modelgate.client("cloudwatch").describe_alarms()["MetricAlarms"]
-    assert len(alarms) == 2
+    described = [RESOURCES[name]["Properties"] for name in of_type("AWS::CloudWatch::Alarm")]
+    assert {alarm["AlarmDescription"]: alarm["Threshold"] for alarm in alarms} == {
+        alarm["AlarmDescription"]: alarm["Threshold"] for alarm in described
+    }
     assert modelgate.client("iam").get_role(RoleName=outputs["ExecutionRole"].rpartition("/")[2])
+
+
+def _found_in_map(intrinsic: Any) -> Any:
+    mapping, first, second = intrinsic["Fn::FindInMap"]
+    return TEMPLATE["Mappings"][mapping][first][second]
+
+
+def _arn_of_queue(cloud: LocalCloud, output: str) -> str:
+    answer = cloud.client("sqs").get_queue_attributes(
+        QueueUrl=cloud.outputs[output], AttributeNames=["QueueArn"]
+    )
+    return str(answer["Attributes"]["QueueArn"])

@@ -12,7 +12,33 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud import Delivery, LocalCloud, NotSettledError, Pace
-from tests.integration.test_local_cloud_small_stack import FAILS, messages, small_stack, upload
+from tests.integration.test_local_cloud_small_stack import (
+    FAILS,
+    TEMPLATE,
+    messages,
+    small_stack,
+    upload,
+)
+
+ECHOES = """
+def handler(event, context):
+    return event
+"""
+# As the small stack, but that its function also has a schedule and listens on the stack's own bus.
+LISTENS = TEMPLATE.replace(
+    "        Upload:\n          Type: EventBridgeRule",
+    """        Nightly:
+          Type: Schedule
+          Properties: {Schedule: rate(1 day), Input: '{"sweep": "all"}'}
+        Plain:
+          Type: Schedule
+          Properties: {Schedule: "cron(0 3 * * ? *)"}
+        Paper:
+          Type: EventBridgeRule
+          Properties: {EventBusName: !Ref News, Pattern: {source: [paper]}}
+        Upload:
+          Type: EventBridgeRule""",
+)
 
 
 def created(cloud: LocalCloud) -> list[dict[str, Any]]:
@@ -263,3 +289,26 @@ def test_a_pattern_that_is_no_pattern_is_refused(tmp_path: Path) -> None:
     with small_stack(tmp_path) as cloud, pytest.raises(ClientError) as refused:
         cloud.client("events").put_rule(Name="bad", EventPattern="{")
     assert refused.value.response["Error"]["Code"] == "InvalidEventPatternException"
+
+
+def test_a_schedule_fires_with_its_constant_input_or_with_an_event(tmp_path: Path) -> None:
+    with small_stack(tmp_path, ECHOES, template=LISTENS) as cloud:
+        rules = cloud.client("events").list_rules()["Rules"]
+        cloud.fire("WorkerNightly")
+        cloud.fire("WorkerPlain")
+        cloud.settle()
+        results = [invocation.result for invocation in cloud.invocations]
+
+    assert {rule.get("ScheduleExpression") for rule in rules} == {None, "rate(1 day)", "cron(0 3 * * ? *)"}
+    assert {"sweep": "all"} in results
+    (event,) = [result for result in results if result != {"sweep": "all"}]
+    assert (event["source"], event["detail-type"], event["detail"]) == ("aws.events", "Scheduled Event", {})
+
+
+def test_a_function_hears_what_is_put_on_a_bus_of_the_stacks_own(tmp_path: Path) -> None:
+    with small_stack(tmp_path, ECHOES, template=LISTENS) as cloud:
+        announce(cloud, "hello")
+        cloud.settle()
+        (invocation,) = cloud.invocations
+    assert invocation.error is None
+    assert invocation.result["detail"] == {"message": "hello"}

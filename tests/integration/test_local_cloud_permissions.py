@@ -114,6 +114,16 @@ def test_a_model_may_only_be_made_with_the_tag_and_with_the_role_that_may_be_pas
         assert call(cloud, "sagemaker", "create_model", **model(cloud, "a", Tags=tags))["code"] == "ok"
 
 
+def test_tags_may_be_allowed_with_what_is_created_and_not_by_themselves(tmp_path: Path) -> None:
+    tags = [{"Key": "stack", "Value": "small"}]
+    with small_stack(tmp_path, CALLS_ANYTHING) as cloud:
+        upload(cloud, "in/letter")
+        cloud.settle(30)
+        assert call(cloud, "sagemaker", "create_model", **model(cloud, "a", Tags=tags))["code"] == "ok"
+        denied = call(cloud, "sagemaker", "add_tags", ResourceArn=f"{SAGEMAKER}:model/a", Tags=tags)
+    assert "sagemaker:AddTags" in denied["message"]
+
+
 def test_only_what_carries_the_tag_may_be_deleted(tmp_path: Path) -> None:
     tags = [{"Key": "stack", "Value": "small"}]
     with small_stack(tmp_path, CALLS_ANYTHING) as cloud:
@@ -124,6 +134,169 @@ def test_only_what_carries_the_tag_may_be_deleted(tmp_path: Path) -> None:
         sagemaker.create_model(**model(cloud, "theirs"))
         assert call(cloud, "sagemaker", "delete_model", ModelName="theirs")["code"] == "AccessDeniedException"
         assert call(cloud, "sagemaker", "delete_model", ModelName="Ours")["code"] == "ok"
+
+
+SAGEMAKER = "arn:aws:sagemaker:eu-central-1:123456789012"
+CLOUDWATCH = "arn:aws:cloudwatch:eu-central-1:123456789012"
+TARGETS = "arn:aws:application-autoscaling:eu-central-1:123456789012:scalable-target/*"
+VARIANT = {
+    "ServiceNamespace": "sagemaker",
+    "ResourceId": "endpoint/iris/variant/AllTraffic",
+    "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+}
+ALARM = {
+    "AlarmName": "iris-errors",
+    "Namespace": "AWS/SageMaker",
+    "MetricName": "Invocations",
+    "Statistic": "Sum",
+    "Period": 60,
+    "EvaluationPeriods": 1,
+    "Threshold": 0.0,
+    "ComparisonOperator": "GreaterThanThreshold",
+}
+TAGS = [{"Key": "stack", "Value": "small"}]
+
+
+def test_what_a_controller_of_deployments_calls_needs_permissions_on_what_it_is_about(tmp_path: Path) -> None:
+    endpoint, alarm = f"{SAGEMAKER}:endpoint/iris", f"{CLOUDWATCH}:alarm:iris-errors"
+    needed: list[tuple[str, str, dict[str, Any], str, str]] = [
+        (
+            "application-autoscaling",
+            "register_scalable_target",
+            {**VARIANT, "MinCapacity": 1, "MaxCapacity": 2},
+            "application-autoscaling:RegisterScalableTarget",
+            TARGETS,
+        ),
+        (
+            "application-autoscaling",
+            "deregister_scalable_target",
+            VARIANT,
+            "application-autoscaling:DeregisterScalableTarget",
+            TARGETS,
+        ),
+        (
+            "application-autoscaling",
+            "put_scaling_policy",
+            {**VARIANT, "PolicyName": "p"},
+            "application-autoscaling:PutScalingPolicy",
+            TARGETS,
+        ),
+        (
+            "application-autoscaling",
+            "delete_scaling_policy",
+            {**VARIANT, "PolicyName": "p"},
+            "application-autoscaling:DeleteScalingPolicy",
+            TARGETS,
+        ),
+        (
+            "application-autoscaling",
+            "describe_scalable_targets",
+            {"ServiceNamespace": "sagemaker"},
+            "application-autoscaling:DescribeScalableTargets",
+            "*",
+        ),
+        ("cloudwatch", "put_metric_alarm", ALARM, "cloudwatch:PutMetricAlarm", alarm),
+        ("cloudwatch", "delete_alarms", {"AlarmNames": ["iris-errors"]}, "cloudwatch:DeleteAlarms", alarm),
+        ("cloudwatch", "describe_alarms", {}, "cloudwatch:DescribeAlarms", f"{CLOUDWATCH}:alarm:*"),
+        (
+            "cloudwatch",
+            "tag_resource",
+            {"ResourceARN": alarm, "Tags": TAGS},
+            "cloudwatch:TagResource",
+            alarm,
+        ),
+        (
+            "sagemaker-runtime",
+            "invoke_endpoint_async",
+            {"EndpointName": "iris", "Body": "1"},
+            "sagemaker:InvokeEndpointAsync",
+            endpoint,
+        ),
+        (
+            "sagemaker",
+            "update_endpoint_weights_and_capacities",
+            {"EndpointName": "iris", "DesiredWeightsAndCapacities": [{"VariantName": "v"}]},
+            "sagemaker:UpdateEndpointWeightsAndCapacities",
+            endpoint,
+        ),
+        (
+            "sagemaker",
+            "describe_model",
+            {"ModelName": "m"},
+            "sagemaker:DescribeModel",
+            f"{SAGEMAKER}:model/m",
+        ),
+        (
+            "sagemaker",
+            "describe_endpoint_config",
+            {"EndpointConfigName": "c"},
+            "sagemaker:DescribeEndpointConfig",
+            f"{SAGEMAKER}:endpoint-config/c",
+        ),
+        (
+            "sagemaker",
+            "delete_endpoint_config",
+            {"EndpointConfigName": "c"},
+            "sagemaker:DeleteEndpointConfig",
+            f"{SAGEMAKER}:endpoint-config/c",
+        ),
+        (
+            "sagemaker",
+            "list_model_packages",
+            {"ModelPackageGroupName": "g"},
+            "sagemaker:ListModelPackages",
+            f"{SAGEMAKER}:model-package-group/g",
+        ),
+        ("sagemaker", "add_tags", {"ResourceArn": endpoint, "Tags": TAGS}, "sagemaker:AddTags", endpoint),
+        (
+            "sagemaker",
+            "delete_tags",
+            {"ResourceArn": endpoint, "TagKeys": ["stack"]},
+            "sagemaker:DeleteTags",
+            endpoint,
+        ),
+    ]
+    with small_stack(tmp_path, CALLS_ANYTHING) as cloud:
+        for service, operation, params, action, resource in needed:
+            denied = call(cloud, service, operation, **params)
+            assert f"to perform: {action} on resource: {resource} because" in denied["message"]
+
+        statement = (
+            '{"Effect": "Allow", "Action": ["cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms"], '
+            f'"Resource": "{CLOUDWATCH}:alarm:iris-*"}}'
+        )
+        cloud.client("iam").put_role_policy(
+            RoleName=cloud.function("Worker").role,
+            PolicyName="alarms",
+            PolicyDocument=f'{{"Version": "2012-10-17", "Statement": [{statement}]}}',
+        )
+        assert call(cloud, "cloudwatch", "put_metric_alarm", **ALARM)["code"] == "ok"
+        tagged = call(cloud, "cloudwatch", "put_metric_alarm", **ALARM, Tags=TAGS)
+        assert "cloudwatch:TagResource" in tagged["message"]
+        both = call(cloud, "cloudwatch", "delete_alarms", AlarmNames=["iris-errors", "other"])
+        assert "alarm:other" in both["message"]
+        assert call(cloud, "cloudwatch", "delete_alarms", AlarmNames=["iris-errors"])["code"] == "ok"
+
+
+def test_a_package_tells_who_made_it_and_who_changed_it_last(tmp_path: Path) -> None:
+    with small_stack(tmp_path, CALLS_ANYTHING) as cloud:
+        sagemaker, worker = cloud.client("sagemaker"), cloud.function("Worker")
+        sagemaker.create_model_package_group(ModelPackageGroupName="iris")
+        arn = sagemaker.create_model_package(ModelPackageGroupName="iris")["ModelPackageArn"]
+        assert "LastModifiedBy" not in sagemaker.describe_model_package(ModelPackageName=arn)
+        document = (
+            '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", '
+            '"Action": "sagemaker:UpdateModelPackage", "Resource": "*"}]}'
+        )
+        cloud.client("iam").put_role_policy(RoleName=worker.role, PolicyName="p", PolicyDocument=document)
+        change = {"ModelPackageArn": arn, "ModelApprovalStatus": "Rejected"}
+        assert call(cloud, "sagemaker", "update_model_package", **change)["code"] == "ok"
+        told = sagemaker.describe_model_package(ModelPackageName=arn)
+
+    assert told["CreatedBy"]["IamIdentity"]["Arn"] == "arn:aws:iam::123456789012:root"
+    assert told["LastModifiedBy"]["IamIdentity"]["Arn"] == (
+        f"arn:aws:sts::123456789012:assumed-role/{worker.role}/{worker.name}"
+    )
 
 
 def test_everybody_may_ask_who_they_are(tmp_path: Path) -> None:

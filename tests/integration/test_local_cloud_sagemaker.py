@@ -423,7 +423,8 @@ def test_configs_keep_everything_that_they_were_given(tmp_path: Path) -> None:
         variant = {
             "VariantName": "AllTraffic",
             "ModelName": hosting.model("m", plain_artifact()),
-            "ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 5},
+            "InstanceType": "ml.m5.large",
+            "InitialInstanceCount": 2,
         }
         arn = hosting.client.create_endpoint_config(
             EndpointConfigName="c",
@@ -495,6 +496,8 @@ def test_an_update_merges_and_is_announced_with_what_changed(tmp_path: Path) -> 
     assert told["ModelPackageDescription"] == "a tree"
     assert told["CustomerMetadataProperties"] == {"b": "2", "c": "3"}
     assert told["LastModifiedTime"] > approved["LastModifiedTime"] >= told["CreationTime"]
+    assert told["CreatedBy"] == told["LastModifiedBy"]
+    assert told["LastModifiedBy"]["IamIdentity"]["Arn"] == "arn:aws:iam::123456789012:root"
     assert "UpdatedModelPackageFields" not in created
     assert set(first["UpdatedModelPackageFields"]) == {"ModelApprovalStatus", "ApprovalDescription"}
     assert second["UpdatedModelPackageFields"] == ["CustomerMetadataProperties"]

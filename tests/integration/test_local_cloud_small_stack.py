@@ -115,9 +115,16 @@ Resources:
               - {Effect: Allow, Action: s3:GetObject, Resource: !Sub "${Inbox.Arn}/in/*"}
               - {Effect: Allow, Action: [dynamodb:PutItem, dynamodb:GetItem], Resource: !GetAtt Letters.Arn}
               - Effect: Allow
-                Action: [sagemaker:CreateModel, sagemaker:AddTags]
+                Action: sagemaker:CreateModel
                 Resource: !Sub "arn:aws:sagemaker:${AWS::Region}:${AWS::AccountId}:model/*"
                 Condition: {StringEquals: {aws:RequestTag/stack: !Ref AWS::StackName}}
+              - Effect: Allow
+                Action: sagemaker:AddTags
+                Resource: !Sub "arn:aws:sagemaker:${AWS::Region}:${AWS::AccountId}:model/*"
+                Condition:
+                  StringEquals:
+                    aws:RequestTag/stack: !Ref AWS::StackName
+                    sagemaker:TaggingAction: CreateModel
               - Effect: Allow
                 Action: sagemaker:DeleteModel
                 Resource: "*"

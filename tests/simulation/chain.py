@@ -67,15 +67,17 @@ def manifest(accuracy: float = 0.95, **changes: object) -> bytes:
 
 @dataclass
 class Chain:
-    """A group, its policy and its endpoint of the same name."""
+    """A group, its policy and its endpoint of the same name; begins when the policy is accepted."""
 
     cloud: LocalCloud
     group: str
     policy: str = "gate: {metrics: [{name: accuracy, goal: maximize, at_least: 0.9}]}"
     _submissions: int = field(default=0)
+    _before: frozenset[str] = field(default=frozenset())
 
     def __post_init__(self) -> None:
-        self.upload(f"policies/{self.group}.yaml", self.policy.encode())
+        self.govern(self.policy)
+        self._before = frozenset(each["detail"]["id"] for each in self.announcements())
 
     # ── data scientists ───────────────────────────────────────────────────────────────────────
     def upload(self, key: str, body: bytes) -> None:
@@ -101,6 +103,11 @@ class Chain:
         return json.load(answer["Body"])
 
     # ── operators ─────────────────────────────────────────────────────────────────────────────
+    def govern(self, policy: str) -> None:
+        """Uploads the group's policy, and waits until all is quiet."""
+        self.upload(f"policies/{self.group}.yaml", policy.encode())
+        self.cloud.settle()
+
     def decide(self, version: int, approval: str) -> None:
         self.cloud.client("sagemaker").update_model_package(
             ModelPackageArn=self._arn(version), ModelApprovalStatus=approval
@@ -149,11 +156,11 @@ class Chain:
         return [(each.target.version, each.outcome.value) for each in history if each.target]
 
     def announcements(self) -> list[Any]:
-        """What was announced about this group."""
+        """What was announced about this group since it began."""
         bus = [event for event in self.cloud.events_seen if event["source"] == "modelgate"]
         # Delivered at least once: whoever counts, counts ids.
         by_id = {event["detail"]["id"]: event for event in bus if event["detail"]["group"] == self.group}
-        return list(by_id.values())
+        return [event for number, event in by_id.items() if number not in self._before]
 
     def news(self) -> list[str]:
         return [event["detail-type"] for event in self.announcements()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,22 +15,33 @@ from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError
 from rich.console import Console
 from typer.testing import CliRunner
 
-from modelgate.deployment.planner import Nothing
-from modelgate.deployment.state import Attempt, Decision, EndpointState, Outcome, Sighting, Target
+from localcloud import Invocation
+from modelgate.deployment.planner import Endpoint, Nothing
+from modelgate.deployment.reconcile import Report
+from modelgate.deployment.state import (
+    Attempt,
+    Block,
+    Decision,
+    EndpointState,
+    Outcome,
+    Sighting,
+    Target,
+)
+from modelgate.deployment.sweep import SweepReport
 from modelgate.errors import Forbidden, ModelFailed, Problem, Refused, Throttled
 from modelgate.gate import Check
 from modelgate.policy import DeploymentPolicy
 from modelgate.registry.package import ModelPackage
 from modelgate_cli import deciding, endpoints, packing, submitting
 from modelgate_cli.complaints import NO, TROUBLE, USAGE, Complaint, complaint_about
-from modelgate_cli.endpoints import Served
 from modelgate_cli.main import app
-from modelgate_cli.stack import find_names
+from modelgate_cli.stack import Stack, find_names, outputs_of
+from modelgate_cli.timeline import line_of_invocation
 from modelgate_cli.waiting import wait_for
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 POLICY = DeploymentPolicy()
-IN_SERVICE = Served("InService", "iris-v1-1")
+IN_SERVICE = Endpoint("InService", "iris-v1-1")
 
 
 # ── the stack's names ─────────────────────────────────────────────────────────────────────────────
@@ -57,18 +68,22 @@ class _CloudFormation:
 OUTPUTS = {"Bucket": "a-bucket", "Table": "a-table", "Bus": "a-bus", "ExecutionRole": "a-role"}
 
 
+def looked_up() -> Mapping[str, str]:
+    return outputs_of("modelgate", _CloudFormation(OUTPUTS))  # type: ignore[arg-type]  # as far as it is asked
+
+
 def test_the_names_come_from_the_stacks_outputs() -> None:
-    names = find_names("modelgate", {}, lambda: _CloudFormation(OUTPUTS))
+    names = find_names("modelgate", {}, looked_up)
     assert (names.bucket, names.table, names.bus) == ("a-bucket", "a-table", "a-bus")
 
 
 def test_the_environment_goes_before_the_outputs() -> None:
-    names = find_names("modelgate", {"MODELGATE_TABLE": "mine"}, lambda: _CloudFormation(OUTPUTS))
+    names = find_names("modelgate", {"MODELGATE_TABLE": "mine"}, looked_up)
     assert (names.bucket, names.table) == ("a-bucket", "mine")
 
 
 def test_nobody_is_asked_for_names_that_the_environment_has() -> None:
-    def nobody() -> Any:
+    def nobody() -> Mapping[str, str]:
         pytest.fail("CloudFormation was asked")
 
     environ = {"MODELGATE_BUCKET": "a", "MODELGATE_TABLE": "b", "MODELGATE_BUS": "c"}
@@ -77,7 +92,7 @@ def test_nobody_is_asked_for_names_that_the_environment_has() -> None:
 
 def test_a_stack_that_is_not_there_is_named_with_its_region_and_the_mend() -> None:
     with pytest.raises(Complaint) as told:
-        find_names("other", {}, lambda: _CloudFormation(OUTPUTS))
+        outputs_of("other", _CloudFormation(OUTPUTS))  # type: ignore[arg-type]  # as far as it is asked
     assert told.value.error == "there is no stack other in eu-central-1"
     assert "--stack" in told.value.mend
     assert told.value.code == TROUBLE
@@ -85,7 +100,20 @@ def test_a_stack_that_is_not_there_is_named_with_its_region_and_the_mend() -> No
 
 def test_a_stack_of_something_else_is_told_apart() -> None:
     with pytest.raises(Complaint, match="no output Table or Bus"):
-        find_names("modelgate", {}, lambda: _CloudFormation({"Bucket": "websites"}))
+        find_names("modelgate", {}, lambda: {"Bucket": "websites"})
+
+
+def test_a_stack_that_is_older_than_the_command_is_to_be_deployed_anew() -> None:
+    class Session:
+        def client(self, service: str, **_: Any) -> _CloudFormation:
+            return _CloudFormation(OUTPUTS)
+
+    stack = Stack(Session(), "modelgate", {})  # type: ignore[arg-type]  # as far as it is asked
+    assert stack.output("ExecutionRole") == "a-role"
+    with pytest.raises(Complaint, match="no output InstructionFunction: it is older") as told:
+        stack.output("InstructionFunction")
+    assert "sam deploy" in told.value.mend
+    assert told.value.code == TROUBLE
 
 
 # ── what becomes of decisions ─────────────────────────────────────────────────────────────────────
@@ -99,9 +127,9 @@ def attempted(version: int, *, decided: datetime = NOON, state: EndpointState | 
     number = before.attempts_made + 1
     target = Target(version, decided, POLICY)
     attempt = Attempt(
-        number, target, f"iris-v{version}-{number}", "someone", decided, decided, first_way=True
+        number, target, f"iris-v{version}-{number}", "someone", decided, decided, decided, first_way=True
     )
-    return replace(before, decision=Decision(version, decided)).opened(attempt)
+    return replace(before, decision=Decision(version, decided), policy=POLICY).opened(attempt)
 
 
 def arrived(version: int, **given: Any) -> EndpointState:
@@ -109,7 +137,7 @@ def arrived(version: int, **given: Any) -> EndpointState:
 
 
 def test_an_approval_is_open_while_its_attempt_is() -> None:
-    assert deciding.outcome_of_approval(package(1), attempted(1), Served("Creating", "")) is None
+    assert deciding.outcome_of_approval(package(1), attempted(1), Endpoint("Creating", "")) is None
 
 
 def test_an_approval_is_live_when_its_release_is() -> None:
@@ -133,7 +161,7 @@ def test_an_approval_that_failed_says_why() -> None:
 
 def test_a_first_version_that_failed_is_told_while_its_endpoint_is_deleted() -> None:
     failed = attempted(1).closed_as(Outcome.FAILED, "no answer", NOON)
-    deleting = failed.opened(Attempt(2, None, "", "someone", NOON, called=True))
+    deleting = failed.opened(Attempt(2, None, "", "someone", NOON, NOON, called=True))
     with pytest.raises(Complaint, match="no answer") as told:
         deciding.outcome_of_approval(package(1), deleting, None)
     assert "nothing serves" in told.value.mend
@@ -147,13 +175,44 @@ def test_an_approval_is_superseded_by_a_later_one() -> None:
 
 def test_an_endpoint_beyond_repair_is_not_waited_for() -> None:
     with pytest.raises(Complaint, match="only a person can mend"):
-        deciding.outcome_of_approval(package(1), attempted(1), Served("UpdateRollbackFailed", "x"))
+        deciding.outcome_of_approval(package(1), attempted(1), Endpoint("UpdateRollbackFailed", "x"))
 
 
 def test_an_endpoint_of_somebody_else_is_not_waited_for() -> None:
     state = EndpointState("iris", "iris", decision=Decision(1, NOON))
-    with pytest.raises(Complaint, match="that Modelgate did not make"):
-        deciding.outcome_of_approval(package(1), state, IN_SERVICE)
+    with pytest.raises(Complaint, match="that Modelgate did not make") as told:
+        deciding.outcome_of_approval(package(1), state, replace(IN_SERVICE, ours=False))
+    assert "modelgate adopt iris --group iris" in told.value.mend
+
+
+def test_an_approval_beside_a_pinned_version_is_not_waited_for() -> None:
+    state = replace(arrived(1), decision=Decision(2, NOON), pin=Decision(1, NOON))
+    with pytest.raises(Complaint, match="version 1 is pinned") as told:
+        deciding.outcome_of_approval(package(2), state, IN_SERVICE)
+    assert "modelgate unpin iris" in told.value.mend
+
+
+@pytest.mark.parametrize(
+    ("frozen", "mend"),
+    [
+        ({"frozen": True}, "modelgate unfreeze iris"),
+        ({"policy": DeploymentPolicy(frozen=True)}, "policies/iris.yaml"),
+    ],
+)
+def test_an_approval_on_a_frozen_endpoint_is_not_waited_for(frozen: dict[str, Any], mend: str) -> None:
+    state = replace(arrived(1), decision=Decision(2, NOON), **frozen)
+    with pytest.raises(Complaint, match="is frozen") as told:
+        deciding.outcome_of_approval(package(2), state, IN_SERVICE)
+    assert mend in told.value.mend
+
+
+def test_an_approval_that_is_blocked_says_by_what_and_until_when() -> None:
+    block = Block(Target(2, NOON, POLICY), "the account's limit\nis 0", 1, NOON, NOON)
+    state = replace(arrived(1), decision=Decision(2, NOON), block=block)
+    with pytest.raises(Complaint, match="the account's limit is 0") as told:
+        deciding.outcome_of_approval(package(2), state, IN_SERVICE)
+    assert "modelgate retry iris" in told.value.mend
+    assert told.value.code == TROUBLE
 
 
 def rejected(state: EndpointState, version: int) -> EndpointState:
@@ -174,6 +233,9 @@ def test_a_rejection_is_open_until_it_was_seen_and_the_endpoint_is_back() -> Non
 def test_a_rejected_version_that_nothing_can_replace_is_a_complaint() -> None:
     with pytest.raises(Complaint, match="keeps serving version 1"):
         deciding.outcome_of_rejection(package(1), rejected(arrived(1), 1), IN_SERVICE)
+    frozen = replace(rejected(arrived(1), 1), frozen=True)
+    with pytest.raises(Complaint, match="it is frozen"):
+        deciding.outcome_of_rejection(package(1), frozen, IN_SERVICE)
 
 
 def test_status_says_why_a_version_is_desired() -> None:
@@ -185,6 +247,25 @@ def test_status_says_why_a_version_is_desired() -> None:
         "version 2, the last that was approved, is Rejected"
     )
     assert endpoints.because(state, Nothing.ALL_FAILED, packages) == "every approved version has failed"
+    pinned = replace(state, pin=Decision(1, NOON, "an operator"))
+    assert endpoints.because(pinned, replace(before, by="an operator"), packages).startswith("pinned 2026")
+    assert "version 1, which is pinned, is gone" in endpoints.because(pinned, last, packages)
+    assert "operator" in endpoints.because(replace(state, frozen=True), Nothing.FROZEN, packages)
+
+
+# ── the local cloud's lines ───────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        (Report("iris", ("Open", "MakeModel")), "iris · Open, MakeModel"),
+        (Report("", refused=("policies/iris.yaml: is wrong; mend it",)), "policies/iris.yaml: is wrong"),
+        (Report(""), "nothing to do"),
+        (SweepReport(("iris", "roses"), {"iris": ("Close",)}, {"roses": "slow"}), "visited 2 · iris: Close"),
+    ],
+)
+def test_what_a_function_came_to_is_a_line(result: Report | SweepReport, words: str) -> None:
+    invocation = Invocation("SweepDue", "id", {}, result=json.loads(json.dumps(asdict(result))))
+    assert words in line_of_invocation(invocation).plain
 
 
 # ── submissions ───────────────────────────────────────────────────────────────────────────────────
@@ -311,6 +392,8 @@ def nowhere(monkeypatch: pytest.MonkeyPatch) -> CliRunner:
         ("versions", USAGE, "Missing argument"),
         ("approve iris one", USAGE, "'VERSION'"),
         ("reject iris 1", USAGE, "--reason"),
+        ("pin iris", USAGE, "Missing argument"),
+        ("redrive --queue lost", USAGE, "'lost'"),
         ("invoke iris --body a --file pyproject.toml", USAGE, "both given"),
         ("local up --template nowhere.yaml", USAGE, "no template"),
         ("versions iris", TROUBLE, "no AWS region"),
@@ -334,7 +417,7 @@ def test_a_failure_is_one_line_with_a_mend_and_an_exit_code(
 
 
 def test_help_is_no_failure(nowhere: CliRunner) -> None:
-    for command in ("", "--help", "submit --help", "local --help"):
+    for command in ("", "--help", "submit --help", "redrive --help", "local --help"):
         answer = nowhere.invoke(app, command)
         assert answer.exit_code == 0
         assert "Usage" in answer.stdout

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from modelgate.errors import NotYet, Throttled
-from tests.fakes.aws import Crash, EndpointEvent, PackageEvent
-from tests.fakes.deployment import Deployment, package_event
+from tests.fakes.aws import Crash
+from tests.fakes.deployment import Deployment
+from tests.fakes.sagemaker import EndpointEvent
 
 
 @pytest.fixture
@@ -196,6 +197,9 @@ def test_a_version_that_fails_is_not_rejected_when_somebody_approved_it_anew_mea
     iris.handle(arrived)
     iris.settle()
     assert iris.approval(version) == "Approved"
+    iris.clock.forward(1200)
+    iris.sweep()  # by now an event would have told of a mere edit
+    iris.settle()
     assert iris.outcomes() == [(1, "live"), (version, "failed"), (version, "live")]
 
 
@@ -221,12 +225,9 @@ def test_approving_what_already_serves_starts_nothing(iris: Deployment) -> None:
 
 def test_an_edit_of_an_approved_package_is_no_approval(iris: Deployment) -> None:
     live_with(iris, 2)
-    edit = package_event(PackageEvent("iris", 1, "Approved", iris.clock.forward(100)))
-    edited = edit.model_copy(
-        update={"detail": edit.detail.model_copy(update={"updated_fields": ["CustomerMetadataProperties"]})}
-    )
-    report = iris.reconciler.decision_changed(edited, "invocation")
-    assert report.note == "the approval has not changed"
+    iris.clock.forward(60)
+    iris.sagemaker.edit("iris", 1)
+    assert iris.handle(iris.sagemaker.events.pop()).note == "the approval has not changed"
     iris.settle()
     assert iris.live == 2
 
@@ -272,7 +273,7 @@ def test_a_second_group_on_an_endpoint_is_refused(iris: Deployment) -> None:
     iris.settle()
     assert iris.live == 1
     assert iris.bus.kinds()[-1] == "Deployment Refused"
-    assert "serves iris" in iris.bus.announced[-1].message
+    assert "serves the group iris" in iris.bus.announced[-1].message
 
 
 def test_a_config_set_by_hand_on_our_endpoint_is_replaced_by_what_is_desired(iris: Deployment) -> None:
@@ -302,22 +303,24 @@ def test_an_endpoint_beyond_repair_is_left_to_a_person_who_is_told_once(iris: De
     assert iris.bus.kinds().count("Person Needed") == 1
 
 
-def test_a_new_policy_is_rolled_out_with_the_next_event(iris: Deployment) -> None:
+def test_a_new_policy_is_rolled_out_when_it_is_uploaded(iris: Deployment) -> None:
     live_with(iris, 1)
-    iris.bucket.put("policies/iris.yaml", b"deployment: {instances: {count: 2}}")
-    iris.handle(EndpointEvent("iris", "InService"))
+    iris.upload_policy(b"deployment: {instances: {count: 2}}")
     iris.settle()
     assert iris.outcomes() == [(1, "live"), (1, "live")]
+    assert iris.instances == ("ml.m5.large", 2)
+    assert "Policy Accepted" in iris.bus.kinds()
 
 
-def test_a_wrong_policy_moves_nothing_and_is_told_once(iris: Deployment) -> None:
+def test_a_wrong_policy_is_refused_and_what_was_accepted_before_goes_on(iris: Deployment) -> None:
     live_with(iris, 1)
-    iris.bucket.put("policies/iris.yaml", b"deployment: {instances: {count: none}}")
-    for _ in range(2):
-        iris.handle(EndpointEvent("iris", "InService"))
-    assert iris.live == 1
-    assert iris.bus.kinds().count("Deployment Refused") == 1
-    assert "deployment.instances.count" in iris.bus.announced[-1].message
+    report = iris.upload_policy(b"deployment: {instances: {count: none}}")
+    assert "deployment.instances.count" in report.refused[0]
+    assert iris.bus.kinds()[-1] == "Policy Refused"
+    iris.approve(iris.register())
+    iris.settle()
+    assert iris.live == 2
+    assert iris.instances == ("ml.m5.large", 1)
 
 
 def test_a_wrong_policy_beside_another_trouble_tells_of_each_once(iris: Deployment) -> None:
@@ -325,23 +328,16 @@ def test_a_wrong_policy_beside_another_trouble_tells_of_each_once(iris: Deployme
     iris.sagemaker.break_down("iris", "OutOfService")
     iris.bucket.put("policies/iris.yaml", b"gate: 3")
     for _ in range(3):
-        iris.handle(EndpointEvent("iris", "OutOfService"))
-    assert iris.bus.kinds() == ["Release Live", "Deployment Refused", "Person Needed"]
+        iris.sweep()
+    assert iris.bus.kinds() == ["Release Live", "Policy Refused", "Person Needed"]
 
 
-def test_under_a_wrong_policy_nothing_is_deleted_either(iris: Deployment) -> None:
-    iris.register()
-    iris.sagemaker.answer_wrongly.add(1)
-    iris.approve(1)
-    iris.handle(iris.sagemaker.events.pop())
-    iris.sagemaker.advance("iris")
-    iris.bucket.put("policies/iris.yaml", b"gate: 3")
+def test_a_lost_policy_event_is_found_by_the_sweep(iris: Deployment) -> None:
+    live_with(iris, 1)
+    iris.bucket.put("policies/iris.yaml", b"deployment: {instances: {type: ml.m5.xlarge}}")
+    iris.sweep()
     iris.settle()
-    assert iris.approval(1) == "Rejected"
-    assert "DeleteEndpoint" not in iris.calls.made
-    iris.bucket.put("policies/iris.yaml", b"{}")
-    iris.handle(EndpointEvent("iris", "InService"))
-    assert "DeleteEndpoint" in iris.calls.made
+    assert iris.instances == ("ml.m5.xlarge", 1)
 
 
 def test_a_version_registered_elsewhere_is_not_deployed_under_the_default_policy() -> None:

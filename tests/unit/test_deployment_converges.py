@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from modelgate.deployment.state import Outcome
 from modelgate.errors import AwsError, NotYet, Throttled, TimedOut
-from tests.fakes.aws import Crash, EndpointEvent
+from tests.fakes.aws import Crash
 from tests.fakes.deployment import Deployment
+from tests.fakes.sagemaker import EndpointEvent
 
 THROTTLED = Throttled("any", "ThrottlingException", "slow down")
 TIMED_OUT = TimedOut("any", "ReadTimeoutError", "no answer")

@@ -33,7 +33,7 @@ def after_attempts(outcomes: list[Outcome]) -> EndpointState:
     state = EndpointState("iris", "iris")
     for number, outcome in enumerate(outcomes, start=1):
         at = START + timedelta(minutes=number)
-        attempt = Attempt(number, Target(number, at, POLICY), f"iris-v{number}-{number}", "me", at)
+        attempt = Attempt(number, Target(number, at, POLICY), f"iris-v{number}-{number}", "me", at, at)
         state = state.opened(attempt).closed_as(outcome, "because", at)
     return state
 
@@ -87,7 +87,7 @@ def test_the_item_stays_small_however_many_attempts_there_were() -> None:
     assert len(state.closed) == RELEASES_REMEMBERED + OTHERS_REMEMBERED
     assert state.live == 599
     table = FakeTable(Calls())
-    EndpointStates(table).save(state)
+    EndpointStates(table).save(state.pruned(state.made))
     item = table.get("ENDPOINT#iris", "STATE")
     assert item is not None
     assert len(item.document) < 200_000

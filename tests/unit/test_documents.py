@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from modelgate.documents import MAX_DOCUMENT_BYTES
 from modelgate.errors import Problem, Refused
-from modelgate.policy import DEFAULT, Policy, read_policy
+from modelgate.policy import DEFAULT, Instances, Policy, read_policy
 from modelgate.submission import Manifest, SubmissionId, read_manifest, read_metrics
 
 MANIFEST = {
@@ -225,7 +225,7 @@ def test_a_usable_name_is_taken_apart_and_put_together_again() -> None:
 def test_an_empty_policy_demands_nothing_and_serves_on_one_instance() -> None:
     policy = read_policy(b"", "iris")
     assert policy.gate.metrics == []
-    assert policy.deployment.instances.count == 1
+    assert policy.deployment.instances == Instances(type="ml.m5.large", count=1)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_an_empty_policy_demands_nothing_and_serves_on_one_instance() -> None:
         ("deployment: {instances: {count: 0}}", "deployment.instances.count"),
         ("deployment: {endpoint: my_iris}", "no name that SageMaker takes"),
         ("deployment: {startup_timeout_seconds: 10}", "deployment.startup_timeout_seconds"),
-        ("deployment: {rollout: {strategy: canary}}", "not a key that is known here"),
+        ("deployment: {rollouts: {strategy: canary}}", "did you mean rollout?"),
     ],
 )
 def test_a_wrong_policy_is_refused_with_the_mend(text: str, says: str) -> None:

@@ -27,9 +27,17 @@ class AccessControl:
         if call.caller.role is None:
             return
         for demand in demands(call, self._tags_of):
-            decision = self._decide(call.caller, demand)
-            if decision != "allow":
-                raise _denied(call, demand, decision)
+            self.require(call, demand)
+
+    def require(self, call: Call, demand: Demand) -> None:
+        """Refuse a call whose caller lacks a permission.
+
+        Raises:
+            ServiceError: access is denied.
+        """
+        decision = "allow" if call.caller.role is None else self._decide(call.caller, demand)
+        if decision != "allow":
+            raise _denied(call, demand, decision)
 
     def may(self, caller: Caller, demand: Demand) -> bool:
         """Whether the caller has a permission."""

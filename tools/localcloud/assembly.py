@@ -7,14 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
 
 from localcloud import wire
 from localcloud.access import AccessControl
+from localcloud.alarms import Alarms
+from localcloud.autoscaling import Autoscaling, ScalableTargets
 from localcloud.bucket_policies import BucketPolicies
-from localcloud.calls import ACCOUNT, Caller, now
+from localcloud.calls import ACCOUNT, Caller, Operation, now
 from localcloud.clients import Clients
 from localcloud.cloudformation import CloudFormationService
 from localcloud.credentials import Identities
@@ -29,8 +32,11 @@ from localcloud.lambda_service import LambdaService
 from localcloud.moto_state import MotoState
 from localcloud.pace import Pace
 from localcloud.s3_events import S3Events
+from localcloud.sagemaker.async_inference import AsyncInference
+from localcloud.sagemaker.data_capture import DataCapture
+from localcloud.sagemaker.definitions import Definitions
 from localcloud.sagemaker.hosting import Hosting
-from localcloud.sagemaker.invocations import Invocations
+from localcloud.sagemaker.invocations import Containers, Invocations
 from localcloud.sagemaker.registry import ModelRegistry
 from localcloud.sagemaker.tags import Tags
 from localcloud.schedule import InFlight, Scheduler
@@ -89,17 +95,24 @@ class Parts:
             targets=self.destinations,
             seen=timeline.saw,
         )
-        self.tags = Tags(lambda arn: self.registry.exists(arn) or self.hosting.exists(arn))
+        self.tags = Tags(
+            lambda arn: any(kept.exists(arn) for kept in (self.registry, self.definitions, self.hosting))
+        )
+        self.access = AccessControl(self.moto, self.tags.of)
+        self.alarms = Alarms(self.moto, self.access, settings.region, self._caller)
         self.registry = ModelRegistry(settings.region, self.events, self.tags)
+        self.definitions = Definitions(settings.region, self.registry, self.tags, self._complaint_about)
         self.hosting = Hosting(
             region=settings.region,
             pace=settings.pace,
             scheduler=self.scheduler,
             events=self.events,
-            registry=self.registry,
+            definitions=self.definitions,
             tags=self.tags,
+            faults=faults,
             host=self,
-            is_scaled=self.moto.is_scalable_target,
+            alarms=self.alarms,
+            targets=ScalableTargets(self.moto, self.access),
         )
         self.invoker = self._invoker([])
 
@@ -119,19 +132,45 @@ class Parts:
         cloudformation = CloudFormationService(self.template, settings.stack_name, settings.region)
         bucket_policies = BucketPolicies(self.moto)
         operations = {
-            "sagemaker": {**self.registry.operations, **self.hosting.operations, **self.tags.operations},
-            "sagemaker-runtime": Invocations(settings.region, self.hosting).operations,
+            "sagemaker": {
+                **self.registry.operations,
+                **self.definitions.operations,
+                **self.hosting.operations,
+                **self.tags.operations,
+            },
+            "sagemaker-runtime": self._runtime(),
             "lambda": LambdaService(self.invoker).operations,
             "cloudformation": cloudformation.operations,
             "events": self.events.operations,
             "sts": {"GetCallerIdentity": caller_identity},
             "s3": bucket_policies.operations,
         }
-        access = AccessControl(self.moto, self.tags.of)
         s3_events = S3Events(self.moto, self.events)
-        self.front.open(Backend(self.moto, operations, access, bucket_policies, s3_events))
+        autoscaling = Autoscaling(self.moto, self.hosting)
+        self.front.open(
+            Backend(
+                moto=self.moto,
+                operations=operations,
+                access=self.access,
+                bucket_policies=bucket_policies,
+                s3_events=s3_events,
+                autoscaling=autoscaling,
+                alarms=self.alarms,
+            )
+        )
         builder.build()
         route_output()
+
+    def _runtime(self) -> dict[str, Operation]:
+        containers = Containers(self._region, self.hosting)
+        synchronous = Invocations(containers, DataCapture(self.scheduler, self.client_of))
+        asynchronous = AsyncInference(
+            containers=containers,
+            scheduler=self.scheduler,
+            pace=self._settings.pace,
+            client_of=self.client_of,
+        )
+        return {**synchronous.operations, **asynchronous.operations}
 
     def stop(self) -> None:
         """End everything, in the order in which nothing is left to call what has ended."""
@@ -167,18 +206,25 @@ class Parts:
             number=uuid.uuid4().hex[:17],
         )
 
-    def complaint_about(self, url: str, role: str) -> str | None:
+    def client_of(self, role: str, service: str) -> Any:
+        """A client with the rights of an execution role, by its ARN."""
+        caller = self._caller(role)
+        return self.clients.of_role(caller, service) if caller.role else self.clients.aws(service)
+
+    def _caller(self, role: str) -> Caller:
+        """Who calls with an execution role; a role that is not known here may do what it needs to."""
+        name = role.rpartition("/")[2]
+        known = self.moto.role_policies(name) is not None
+        return Caller(f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/SageMaker", role=name if known else None)
+
+    def _complaint_about(self, url: str, role: str) -> str | None:
         """Why a role cannot read an artifact; None if it can."""
         return self._fetch(url, role, None)
 
     def _fetch(self, url: str, role: str, file: Path | None) -> str | None:
         """Get an object with the eyes of an execution role; into a file, or just look that it is there."""
         bucket, _, key = url.removeprefix("s3://").partition("/")
-        name = role.rpartition("/")[2]
-        # A role that the stack does not make is not known here, and may do what it needs to.
-        known = self.moto.role_policies(name) is not None
-        arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/SageMaker"
-        s3 = self.clients.of_role(Caller(arn, role=name), "s3") if known else self.clients.aws("s3")
+        s3 = self.client_of(role, "s3")
         try:
             if file is None:
                 s3.head_object(Bucket=bucket, Key=key)

@@ -11,6 +11,11 @@ dies there. Events: a delivery is dropped, doubled or held back, and let go late
     held = cloud.faults.hold(lambda delivery: delivery.event["source"] == "aws.s3")
     held.release(reverse=True)
 
+Endpoints: there are no instances of a type for a while, or a rollback does not succeed.
+
+    cloud.faults.no_capacity("ml.m5.large")                              # for the next that asks for some
+    cloud.faults.rollback_fails("iris")                                  # it is UpdateRollbackFailed then
+
 Operations are named with IAM's name of the service and the API's of the operation: ``s3:HeadObject``,
 ``sagemaker:InvokeEndpoint``, ``dynamodb:TransactWriteItems``. Each attempt of a client that retries is a
 call of its own: with ``times`` a fault outlasts a client's retries.
@@ -18,6 +23,7 @@ call of its own: with ``times`` a fault outlasts a client's retries.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
@@ -101,6 +107,8 @@ class Faults:
         self._lock = Lock()
         self._calls: list[_CallFault] = []
         self._events: list[_EventFault] = []
+        self._short_of: Counter[str] = Counter()
+        self._failing_rollbacks: Counter[str] = Counter()
         self._deliver: Callable[[Delivery], None] | None = None
 
     # ── calls ─────────────────────────────────────────────────────────────────────────────────────
@@ -168,10 +176,24 @@ class Faults:
         self._add_event(_EventFault(predicate, "hold", 0, held=held))
         return held
 
+    # ── endpoints ─────────────────────────────────────────────────────────────────────────────────
+
+    def no_capacity(self, instance_type: str, *, times: int = 1) -> None:
+        """The next ``times`` that an endpoint asks for instances of this type, AWS has none."""
+        with self._lock:
+            self._short_of[instance_type] += times
+
+    def rollback_fails(self, endpoint: str, *, times: int = 1) -> None:
+        """The next ``times`` that this endpoint is RollingBack, it ends as UpdateRollbackFailed."""
+        with self._lock:
+            self._failing_rollbacks[endpoint.lower()] += times
+
     def clear(self) -> None:
         """No fault is to come any more. What is held stays held."""
         with self._lock:
             self._calls.clear()
+            self._short_of.clear()
+            self._failing_rollbacks.clear()
             self._events = [fault for fault in self._events if fault.kind == "hold"]
 
     # ── where they strike; called by the local cloud ──────────────────────────────────────────────
@@ -184,6 +206,21 @@ class Faults:
         """Hold no more for ``held``."""
         with self._lock:
             self._events = [fault for fault in self._events if fault.held is not held]
+
+    def is_short_of(self, instance_type: str) -> bool:
+        """Whether there are no instances of this type, this time."""
+        return self._count_down(self._short_of, instance_type)
+
+    def fails_to_roll_back(self, endpoint: str) -> bool:
+        """Whether the endpoint's rollback fails, this time."""
+        return self._count_down(self._failing_rollbacks, endpoint.lower())
+
+    def _count_down(self, faults: Counter[str], what: str) -> bool:
+        with self._lock:
+            if faults[what] <= 0:
+                return False
+            faults[what] -= 1
+            return True
 
     def before(self, call: Call) -> None:
         """Raise what is to come instead of this call."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
 from io import BytesIO
@@ -13,6 +14,8 @@ from moto.moto_server.werkzeug_app import BackendRequest
 
 from localcloud import constraints, wire
 from localcloud.access import AccessControl
+from localcloud.alarms import Alarms
+from localcloud.autoscaling import Autoscaling
 from localcloud.bucket_policies import BucketPolicies
 from localcloud.calls import Call, Operation, Reply
 from localcloud.credentials import Identities
@@ -40,6 +43,8 @@ class Backend:
     access: AccessControl
     bucket_policies: BucketPolicies
     s3_events: S3Events
+    autoscaling: Autoscaling
+    alarms: Alarms
 
 
 class Front:
@@ -97,6 +102,8 @@ class Front:
         backend.access.check(call)
         if call.service == "s3":
             backend.bucket_policies.check(call)
+        if call.service == "application-autoscaling":
+            backend.autoscaling.check(call)
         if not call.caller.is_aws:
             self._faults.before(call)
         operation = backend.operations.get(call.service, {}).get(call.operation)
@@ -115,11 +122,14 @@ def _from_moto(backend: Backend, request: BackendRequest, call: Call) -> Respons
     environ = dict(request.environ)
     environ["wsgi.input"] = BytesIO(request.get_data())
     environ.pop("werkzeug.request", None)
-    response = backend.moto.answer(call.service, environ)
+    with backend.alarms.around(call) if call.service == "cloudwatch" else nullcontext():
+        response = backend.moto.answer(call.service, environ)
     if call.service == "s3":
         if response.status == HTTPStatus.NOT_FOUND and call.operation in {"GetObject", "HeadObject"}:
             backend.access.hide_missing_object(call)
         backend.s3_events.after(call, response)
+    if call.service == "application-autoscaling":
+        backend.autoscaling.after(call, response)
     return response
 
 

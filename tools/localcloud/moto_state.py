@@ -24,6 +24,14 @@ from localcloud.wire import Response
 
 __all__ = ["Archive", "EventBus", "EventPattern", "MotoState", "Replay"]
 
+_STATE_OF_AN_ALARM = (
+    "state_value",
+    "state_reason",
+    "state_reason_data",
+    "state_updated_timestamp",
+    "history",
+)
+
 # moto's checks and its changes are two steps: without a lock two conditional writes could both succeed.
 _LOCKS: dict[str, RLock] = {}
 _LOCKS_LOCK = Lock()
@@ -55,6 +63,7 @@ class MotoState:
     def __init__(self, region: str) -> None:
         self._region = region
         self._undo = ExitStack()
+        self._asked: set[str] = set()
 
     def start(self) -> None:
         """Empty moto, and keep it from sending S3's events, whose shape is not AWS's."""
@@ -74,6 +83,7 @@ class MotoState:
         Raises:
             ServiceError: moto does not know the operation.
         """
+        self._asked.add(service)
         with _lock(service):
             try:
                 chunks, status, headers = run_wsgi_app(_server(), environ, buffered=True)
@@ -144,10 +154,62 @@ class MotoState:
         """Whether there is a topic of this ARN."""
         return arn in _backend("sns", self._region).topics
 
-    def is_scalable_target(self, resource_id: str) -> bool:
-        """Whether application-autoscaling has a target of this resource id registered."""
+    def scaled_dimensions(self, resource_id: str) -> list[str]:
+        """The dimensions in which application-autoscaling has a target of this resource id registered."""
+        if "application-autoscaling" not in self._asked:
+            return []  # and importing moto's idea of it takes a second
         backend = _backend("applicationautoscaling", self._region)
-        return any(resource_id in targets for targets in backend.targets.values())
+        return [dimension for dimension, targets in list(backend.targets.items()) if resource_id in targets]
+
+    def forget_scalable_target(self, resource_id: str, dimension: str) -> None:
+        """The target is deregistered, and its policies with it."""
+        with _lock("application-autoscaling"):
+            _backend("applicationautoscaling", self._region).targets[dimension].pop(resource_id, None)
+        self.forget_scaling_policies(resource_id, dimension)
+
+    def scalable_target(self, resource_id: str, dimension: str) -> tuple[int, int] | None:
+        """The least and the most capacity of a scalable target; None if it is not registered."""
+        backend = _backend("applicationautoscaling", self._region)
+        target = backend.targets.get(dimension, {}).get(resource_id)
+        return (int(target.min_capacity), int(target.max_capacity)) if target is not None else None
+
+    def has_scaling_policy(self, resource_id: str, dimension: str, name: str) -> bool:
+        """Whether a scalable target has a scaling policy of this name."""
+        return any(policy.policy_name == name for _, policy in self._scaling_policies(resource_id, dimension))
+
+    def forget_scaling_policies(self, resource_id: str, dimension: str) -> None:
+        """The target is gone, and its policies with it; moto keeps them."""
+        policies = _backend("applicationautoscaling", self._region).policies
+        for key, _ in self._scaling_policies(resource_id, dimension):
+            policies.pop(key, None)
+
+    def _scaling_policies(self, resource_id: str, dimension: str) -> list[tuple[str, Any]]:
+        policies = _backend("applicationautoscaling", self._region).policies
+        return [
+            (key, policy)
+            for key, policy in list(policies.items())
+            if (policy.resource_id, policy.scalable_dimension) == (resource_id, dimension)
+        ]
+
+    # ── alarms ────────────────────────────────────────────────────────────────────────────────────
+
+    def alarm_state(self, name: str) -> str | None:
+        """OK, ALARM or INSUFFICIENT_DATA; None if there is no alarm of this name."""
+        with _lock("cloudwatch"):
+            alarm = _backend("cloudwatch", self._region).alarms.get(name)
+        return str(alarm.state_value) if alarm is not None else None
+
+    @contextmanager
+    def keeping_alarm_state(self, name: str) -> Iterator[None]:
+        """Around a PutMetricAlarm: moto begins the alarm anew, and AWS leaves its state as it is."""
+        with _lock("cloudwatch"):
+            alarms = _backend("cloudwatch", self._region).alarms
+            before = alarms.get(name)
+            yield
+            after = alarms.get(name)
+            if before is not None and after is not None:
+                for attribute in _STATE_OF_AN_ALARM:
+                    setattr(after, attribute, getattr(before, attribute))
 
     # ── logs ──────────────────────────────────────────────────────────────────────────────────────
 

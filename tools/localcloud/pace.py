@@ -21,6 +21,9 @@ class Pace:
         ping_interval: between two tries of ``/ping``.
         container_stop_grace: between SIGTERM and SIGKILL; AWS gives 30 seconds.
         invocation_limit: how long a container may take to answer ``/invocations``; AWS gives 60 seconds.
+        bake_factor: what one second of a DeploymentConfig's waits lasts here: five minutes are 0.15 s.
+        alarm_interval: how often the alarms of a deployment are looked at while it waits.
+        asynchronous: from InvokeEndpointAsync to the container.
     """
 
     creating: float = 0.08
@@ -34,6 +37,9 @@ class Pace:
     ping_interval: float = 0.05
     container_stop_grace: float = 3.0
     invocation_limit: float = 60.0
+    bake_factor: float = 0.0005
+    alarm_interval: float = 0.02
+    asynchronous: float = 0.02
 
     @classmethod
     def human(cls) -> Pace:
@@ -49,4 +55,7 @@ class Pace:
             container_start_limit=60.0,
             ping_interval=0.2,
             container_stop_grace=10.0,
+            bake_factor=0.02,
+            alarm_interval=0.5,
+            asynchronous=1.0,
         )

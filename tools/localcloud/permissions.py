@@ -7,6 +7,7 @@ listed needs the action of its own name, on the resource that its service's entr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -50,6 +51,8 @@ _SAGEMAKER_KINDS = (
     ("TransformJob", "transform-job", "TransformJobName"),
     ("Model", "model", "ModelName"),
 )
+# Operations on endpoints whose names end in something else.
+_ON_ENDPOINTS = frozenset({"InvokeEndpointAsync", "UpdateEndpointWeightsAndCapacities"})
 
 
 def demands(call: Call, tags_of: TagsOf) -> list[Demand]:
@@ -128,7 +131,9 @@ def _sagemaker(call: Call, tags_of: TagsOf) -> list[Demand]:
     arns = _sagemaker_resources(call)
     found = [demand(call.operation, arn) for arn in arns]
     if params.get("Tags") and call.operation.startswith("Create"):
-        found.append(demand("AddTags", arns[0]))
+        tagging = demand("AddTags", arns[0])
+        context = {**tagging.context, "sagemaker:TaggingAction": call.operation}
+        found.append(replace(tagging, context=context))
     role = params.get("ExecutionRoleArn") or params.get("RoleArn")
     if role:
         found.append(Demand("iam:PassRole", role, {"iam:PassedToService": "sagemaker.amazonaws.com"}))
@@ -152,6 +157,8 @@ def _sagemaker_resources(call: Call) -> list[str]:
         group = str(params.get("ModelPackageGroupName") or "")
         name = f"{group}/*" if group else str(params.get("ModelPackageName") or "*")
         return [arn("model-package", name)] + ([arn("model-package-group", group)] if group else [])
+    if call.operation in _ON_ENDPOINTS:
+        return [arn("endpoint", str(params["EndpointName"]))]
     for ending, kind, member in () if call.operation.startswith("List") else _SAGEMAKER_KINDS:
         if call.operation.endswith(ending):
             own = arn(kind, str(params.get(member) or "*"))
@@ -232,8 +239,36 @@ def _logs(call: Call, _: TagsOf) -> list[Demand]:
 def _cloudwatch(call: Call, _: TagsOf) -> list[Demand]:
     if call.operation == "PutMetricData":
         return [Demand(call.name, "*", {"cloudwatch:namespace": call.params.get("Namespace")})]
-    name = call.params.get("AlarmName") or next(iter(call.params.get("AlarmNames") or []), "*")
-    return [Demand(call.name, f"arn:aws:cloudwatch:{call.region}:{ACCOUNT}:alarm:{name}")]
+    tags = call.params.get("Tags") or []
+    asked: dict[str, Any] = {f"aws:RequestTag/{tag['Key']}": tag["Value"] for tag in tags}
+    if call.params.get("ResourceARN"):
+        return [Demand(call.name, str(call.params["ResourceARN"]), asked)]
+    named = call.params.get("AlarmName")
+    names = [named] if named else call.params.get("AlarmNames") or ["*"]
+    arns = [f"arn:aws:cloudwatch:{call.region}:{ACCOUNT}:alarm:{name}" for name in names]
+    actions = [call.name, *(["cloudwatch:TagResource"] if tags else [])]
+    return [Demand(action, arn, asked) for action in actions for arn in arns]
+
+
+def scaling_demand(
+    action: str, region: str, namespace: str | None, dimension: str | None, **more: str
+) -> Demand:
+    """The ids of scalable targets are AWS's own: a policy names all of them, and limits by conditions."""
+    context = {
+        "application-autoscaling:service-namespace": namespace,
+        "application-autoscaling:scalable-dimension": dimension,
+        **more,
+    }
+    targets = f"arn:aws:application-autoscaling:{region}:{ACCOUNT}:scalable-target/*"
+    return Demand(action, "*" if ":Describe" in action else targets, context)
+
+
+def _autoscaling(call: Call, _: TagsOf) -> list[Demand]:
+    tags = call.params.get("Tags") or {}
+    more = {f"aws:RequestTag/{key}": str(value) for key, value in tags.items()}
+    namespace, dimension = call.params.get("ServiceNamespace"), call.params.get("ScalableDimension")
+    actions = [call.name, *(["application-autoscaling:TagResource"] if tags else [])]
+    return [scaling_demand(action, call.region, namespace, dimension, **more) for action in actions]
 
 
 def _sts(_: Call, __: TagsOf) -> list[Demand]:
@@ -254,5 +289,6 @@ _SERVICES: Mapping[str, Callable[[Call, TagsOf], list[Demand]]] = {
     "lambda": _lambda,
     "logs": _logs,
     "cloudwatch": _cloudwatch,
+    "application-autoscaling": _autoscaling,
     "sts": _sts,
 }

@@ -134,14 +134,19 @@ class ServingProcess:
         self._reader.start()
         self._await_ping(process)
 
-    def invoke(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def invoke(self, body: bytes, headers: Mapping[str, str], limit: float | None = None) -> Answer:
         """POST /invocations.
+
+        Args:
+            limit: the seconds that it may take, where they are fewer than the pace gives.
 
         Raises:
             TimeoutError: there is no answer within the limit.
             OSError: the container does not listen any more.
         """
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._pace.invocation_limit)
+        longest = self._pace.invocation_limit
+        timeout = longest if limit is None else min(limit, longest)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=timeout)
         try:
             connection.request("POST", "/invocations", body, dict(headers))
             response = connection.getresponse()

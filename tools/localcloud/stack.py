@@ -16,7 +16,7 @@ _AWS_POLICY = "arn:aws:iam::aws:policy/"
 
 # What is made, and does less here than on AWS. ``describe()`` tells it.
 NOT_SIMULATED: Mapping[str, str] = {
-    "AWS::CloudWatch::Alarm": "is kept, and never fires: no service sends metrics here",
+    "AWS::CloudWatch::Alarm": "is kept, and changes by SetAlarmState only: no service sends metrics here",
     "AWS::Lambda::LayerVersion": "is not mounted: functions import what is installed here",
     "AWS::S3::BucketPolicy": "only what it denies is asked; requests count as sent over TLS",
     "AWS::SNS::Subscription": "delivers to queues; no mail is sent",

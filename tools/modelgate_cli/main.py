@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -23,6 +23,9 @@ from modelgate_cli.options import (
     with_options,
 )
 from modelgate_cli.screen import Screen
+
+if TYPE_CHECKING:
+    from modelgate_cli.instructing import What
 
 
 class _Commands(TyperGroup):
@@ -68,11 +71,13 @@ local = typer.Typer(help="AWS on this machine.")
 app.add_typer(local, name="local")
 
 GroupArgument = Annotated[str, typer.Argument(metavar="GROUP", help="The model package group.")]
+EndpointArgument = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's name.")]
 VersionArgument = Annotated[int, typer.Argument(metavar="VERSION", min=1, help="The version's number.")]
 WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for what becomes of it.")]
 TimeoutOption = Annotated[
     float, typer.Option("--timeout", min=0, metavar="SECONDS", help="Wait so long at most.")
 ]
+_Queues = Literal["failed", "undelivered", "all"]
 
 
 @app.callback(invoke_without_command=True)
@@ -250,20 +255,142 @@ def status(
 
 @app.command()
 @with_options
-def history(here: Here, endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT")]) -> None:
-    """Show every attempt on an endpoint, and which of them were releases."""
+def plan(here: Here, group: GroupArgument) -> None:
+    """Show what would be done about a group's endpoint now, and why. Does nothing of it."""
+    from modelgate_cli import planning
+
+    found = planning.plan_of(here.stack, group)
+    here.screen.result(asdict(found), *planning.shown(found))
+
+
+@app.command()
+@with_options
+def history(
+    here: Here,
+    endpoint: EndpointArgument,
+    releases: Annotated[bool, typer.Option("--releases", help="Only those that went live.")] = False,  # noqa: FBT002
+) -> None:
+    """Show every attempt on an endpoint, who approved it, and which of them were releases."""
     from modelgate_cli import endpoints
 
-    tried = endpoints.history(here.stack, endpoint)
+    tried = endpoints.history(here.stack, endpoint, releases_only=releases)
     document = {"endpoint": endpoint, "attempts": [asdict(each) for each in tried]}
     here.screen.result(document, endpoints.shown_history(tried))
 
 
 @app.command()
 @with_options
+def pin(
+    here: Here,
+    group: GroupArgument,
+    version: VersionArgument,
+    wait: WaitOption = True,  # noqa: FBT002
+    timeout: TimeoutOption = 1800,
+) -> None:
+    """Keep an approved version on a group's endpoint, whatever is approved later."""
+    _instruct(here, "pin", group, version, wait=wait, timeout=timeout)
+
+
+@app.command()
+@with_options
+def unpin(
+    here: Here,
+    group: GroupArgument,
+    wait: WaitOption = True,  # noqa: FBT002
+    timeout: TimeoutOption = 1800,
+) -> None:
+    """Let the version that was approved last have the endpoint again."""
+    _instruct(here, "unpin", group, wait=wait, timeout=timeout)
+
+
+@app.command()
+@with_options
+def freeze(here: Here, group: GroupArgument) -> None:
+    """Deploy nothing on a group's endpoint; what is decided meanwhile is remembered."""
+    _instruct(here, "freeze", group)
+
+
+@app.command()
+@with_options
+def unfreeze(
+    here: Here,
+    group: GroupArgument,
+    wait: WaitOption = True,  # noqa: FBT002
+    timeout: TimeoutOption = 1800,
+) -> None:
+    """Take up what was decided while a group's endpoint was frozen."""
+    _instruct(here, "unfreeze", group, wait=wait, timeout=timeout)
+
+
+@app.command()
+@with_options
+def retry(
+    here: Here,
+    group: GroupArgument,
+    wait: WaitOption = True,  # noqa: FBT002
+    timeout: TimeoutOption = 1800,
+) -> None:
+    """Try again what is blocked, or what has failed."""
+    _instruct(here, "retry", group, wait=wait, timeout=timeout)
+
+
+@app.command()
+@with_options
+def adopt(
+    here: Here,
+    endpoint: EndpointArgument,
+    group: Annotated[
+        str | None, typer.Option("--group", help="Whose policy names it; the endpoint's name without.")
+    ] = None,
+) -> None:
+    """Take over an endpoint that Modelgate did not make."""
+    from modelgate_cli import instructing
+
+    instructing.expect_policy_names(here.stack, group or endpoint, endpoint)
+    _instruct(here, "adopt", group or endpoint)
+
+
+@app.command()
+@with_options
+def retire(
+    here: Here,
+    group: GroupArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,  # noqa: FBT002
+    wait: WaitOption = True,  # noqa: FBT002
+    timeout: TimeoutOption = 1800,
+) -> None:
+    """Delete a group's endpoint, until something is approved again."""
+    from modelgate_cli import instructing
+
+    if not yes:
+        here.screen.confirm(instructing.what_retiring_does(here.stack, group), f"Retire {group}?")
+    _instruct(here, "retire", group, wait=wait, timeout=timeout)
+
+
+@app.command()
+@with_options
+def redrive(
+    here: Here,
+    queue: Annotated[
+        _Queues, typer.Option("--queue", help="Failed invocations, undelivered events, or all.")
+    ] = "all",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show them only.")] = False,  # noqa: FBT002
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")] = None,
+) -> None:
+    """Send dead letters again: to the functions that failed on them, or that they never reached."""
+    from modelgate_cli import redriving
+
+    queues = tuple(each for each in redriving.OUTPUTS if queue in {each, "all"})
+    with here.screen.progress() as progress:
+        redriven = redriving.redrive(here.stack, queues, progress, dry_run=dry_run, limit=limit)
+    redriving.show(redriven, here.screen)
+
+
+@app.command()
+@with_options
 def invoke(
     here: Here,
-    endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT")],
+    endpoint: EndpointArgument,
     body: Annotated[str | None, typer.Option("--body", help="The request.")] = None,
     file: Annotated[
         Path | None, typer.Option("--file", exists=True, dir_okay=False, help="The request.")
@@ -277,6 +404,24 @@ def invoke(
     request = predicting.request_body(body, file)
     answer = predicting.invoke(here.stack, endpoint, request, content_type, accept)
     here.screen.answer(answer.document(), answer.body)
+
+
+def _instruct(
+    here: Here,
+    what: What,
+    group: str,
+    version: int | None = None,
+    *,
+    wait: bool = False,
+    timeout: float = 0,
+) -> None:
+    from modelgate_cli import instructing
+
+    told, after = instructing.tell(here.stack, what, group, version)
+    if wait:
+        with here.screen.progress() as progress:
+            told = instructing.follow_instruction(here.stack, told, after, progress, timeout=timeout)
+    here.screen.result(asdict(told), *instructing.shown(told))
 
 
 @local.callback()

@@ -16,6 +16,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
+from rich.prompt import Confirm
 from rich.table import Table
 from rich.text import Text
 
@@ -65,6 +66,20 @@ class Screen:
         else:
             self._tell(complaint.error, complaint.mend)
 
+    def confirm(self, consequences: str, question: str) -> None:
+        """Asks on stderr, which stays readable when stdout is read by a program.
+
+        Raises:
+            Complaint: the answer is not yes, or nobody is there to give it.
+        """
+        self.err.print(Text(consequences))
+        try:
+            agreed = Confirm.ask(question, console=self.err, default=False)
+        except EOFError:
+            agreed = False
+        if not agreed:
+            raise Complaint("nobody said yes, so nothing was done", "answer y, or give --yes")
+
     @contextmanager
     def progress(self) -> Iterator[ProgressLine]:
         """A line that changes in place on a terminal, and that is a line for each change elsewhere."""
@@ -113,6 +128,11 @@ def duration(took: timedelta) -> str:
     """Seconds, or minutes and seconds."""
     seconds = took.total_seconds()
     return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+def sentence(words: str) -> str:
+    """With one full stop, whatever was quoted last."""
+    return f"{words.rstrip('.')}."
 
 
 def metrics_in_words(metrics: Mapping[str, float]) -> str:

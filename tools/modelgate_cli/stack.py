@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from modelgate.aws.errors import translated
 from modelgate.errors import Invalid, NotFound
@@ -14,22 +15,29 @@ from modelgate_cli.complaints import TROUBLE, Complaint
 if TYPE_CHECKING:
     import boto3
     from mypy_boto3_cloudformation import CloudFormationClient
-    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sqs import SQSClient
 
-    from modelgate.aws.s3 import S3Bucket
-    from modelgate.aws.sagemaker import SageMakerRegistry
+    from modelgate.announcements import Announcement
+    from modelgate.deployment.governing import Governor
+    from modelgate.deployment.reconcile import Reconciler
     from modelgate.deployment.state import EndpointState
     from modelgate.deployment.states import EndpointStates
+    from modelgate.directory import Directory
     from modelgate.policies import Policies
+    from modelgate.ports import Bucket, Hosting, Registry, Table
     from modelgate.registry.submissions import Submissions
 
 DEFAULT_STACK = "modelgate"
 STACK_VARIABLE = "MODELGATE_STACK"
 # By output of the template, the variable that goes before it.
 _VARIABLES = {"Bucket": "MODELGATE_BUCKET", "Table": "MODELGATE_TABLE", "Bus": "MODELGATE_BUS"}
+# A function may take a minute; who invokes it and hears nothing must not invoke it twice.
+_FUNCTION_ANSWERS_WITHIN = 90
 
 
 @dataclass(frozen=True)
@@ -62,18 +70,52 @@ class Stack:
         Raises:
             Complaint: there is no such stack, or it is none of Modelgate's.
         """
-        return find_names(self._name, self._environ, lambda: self._client("cloudformation"))
+        return find_names(self._name, self._environ, lambda: self.outputs)
+
+    @cached_property
+    def outputs(self) -> Mapping[str, str]:
+        """
+        Raises:
+            Complaint: there is no such stack.
+        """
+        return outputs_of(self._name, self._client("cloudformation"))
+
+    def output(self, name: str) -> str:
+        """An output that not every stack of Modelgate's has.
+
+        Raises:
+            Complaint: this one has not.
+        """
+        if name not in self.outputs:
+            found = f"the stack {self._name} has no output {name}: it is older than this command"
+            raise Complaint(found, "deploy the template that came with this command: sam deploy", TROUBLE)
+        return self.outputs[name]
 
     @property
     def region(self) -> str:
         return str(self.sagemaker.meta.region_name)
 
+    @cached_property
+    def caller(self) -> str:
+        """The ARN of whoever calls."""
+        with translated("GetCallerIdentity"):
+            return str(self._client("sts").get_caller_identity()["Arn"])
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
     # ── what the layer has ────────────────────────────────────────────────────────────────────
     @cached_property
-    def bucket(self) -> S3Bucket:
+    def bucket(self) -> Bucket:
         from modelgate.aws.s3 import S3Bucket
 
         return S3Bucket(self.s3, self.names.bucket)
+
+    @cached_property
+    def table(self) -> Table:
+        from modelgate.aws.dynamodb import DynamoTable
+
+        return DynamoTable(self._client("dynamodb"), self.names.table)
 
     @cached_property
     def policies(self) -> Policies:
@@ -83,42 +125,72 @@ class Stack:
 
     @cached_property
     def submissions(self) -> Submissions:
-        from modelgate.aws.dynamodb import DynamoTable
         from modelgate.registry.submissions import Submissions
 
-        return Submissions(DynamoTable(self._dynamodb, self.names.table))
+        return Submissions(self.table)
 
     @cached_property
     def states(self) -> EndpointStates:
-        from modelgate.aws.dynamodb import DynamoTable
         from modelgate.deployment.states import EndpointStates
 
-        return EndpointStates(DynamoTable(self._dynamodb, self.names.table))
+        return EndpointStates(self.table)
 
     @cached_property
-    def registry(self) -> SageMakerRegistry:
+    def directory(self) -> Directory:
+        from modelgate.directory import Directory
+
+        return Directory(self.table)
+
+    @cached_property
+    def governor(self) -> Governor:
+        from modelgate.deployment.governing import Governor
+
+        return Governor(self.states, self.policies, self.directory)
+
+    @cached_property
+    def registry(self) -> Registry:
         from modelgate.aws.sagemaker import SageMakerRegistry
 
-        with translated("GetCallerIdentity"):
-            caller = self._client("sts").get_caller_identity()
-        partition = caller["Arn"].split(":")[1]
-        return SageMakerRegistry(
-            self.sagemaker, f"arn:{partition}:sagemaker:{self.region}:{caller['Account']}"
+        return SageMakerRegistry(self.sagemaker, self._sagemaker_arn)
+
+    @cached_property
+    def hosting(self) -> Hosting:
+        """To look at endpoints with. Nothing is made here, so there is no role to hand to containers."""
+        from modelgate.aws.sagemaker import SageMakerHosting
+
+        names = self.names
+        return SageMakerHosting(self.sagemaker, self._sagemaker_arn, names.stack, "", names.bucket)
+
+    @cached_property
+    def reconciler(self) -> Reconciler:
+        """Looks and plans. What only the carrying out of a plan needs is not there."""
+        from modelgate.deployment.executor import Surroundings
+        from modelgate.deployment.reconcile import Reconciler
+        from modelgate.deployment.smoke import SmokeTester
+
+        return Reconciler(
+            Surroundings(
+                states=self.states,
+                registry=self.registry,
+                hosting=self.hosting,
+                scaling=_not_there,
+                watch=_not_there,
+                smoke_tester=SmokeTester(self.bucket, _not_there, self.now),
+                bus=_NoBus(),
+                clock=self.now,
+            )
         )
 
     def all_states(self) -> list[EndpointState]:
-        """Every endpoint that the table has an item of, by name. Reads the whole table: for people only."""
-        names: list[str] = []
-        with translated("Scan"):
-            pages = self._dynamodb.get_paginator("scan").paginate(
-                TableName=self.names.table,
-                FilterExpression="sk = :state AND begins_with(pk, :endpoint)",
-                ProjectionExpression="#name",
-                ExpressionAttributeNames={"#name": "endpoint"},
-                ExpressionAttributeValues={":state": {"S": "STATE"}, ":endpoint": {"S": "ENDPOINT#"}},
-            )
-            for page in pages:
-                names += [item["endpoint"]["S"] for item in page["Items"]]
+        """Every endpoint that there is an item of, by name."""
+        return self._states_of(self.directory.endpoints())
+
+    def states_of(self, group: str) -> list[EndpointState]:
+        """The endpoints of a group, the one that its policy names first."""
+        names = [name for name, of in self.directory.endpoints().items() if of == group]
+        return sorted(self._states_of(names), key=lambda state: state.policy is None)
+
+    def _states_of(self, names: Mapping[str, str] | list[str]) -> list[EndpointState]:
         return [state for name in sorted(names) if (state := self.states.load(name))]
 
     # ── clients ───────────────────────────────────────────────────────────────────────────────
@@ -138,30 +210,59 @@ class Stack:
         return client
 
     @cached_property
-    def _dynamodb(self) -> DynamoDBClient:
-        client: DynamoDBClient = self._client("dynamodb")
+    def functions(self) -> LambdaClient:
+        client: LambdaClient = self._client(
+            "lambda", read_timeout=_FUNCTION_ANSWERS_WITHIN, retries={"total_max_attempts": 1}
+        )
         return client
 
-    def _client(self, service: Any) -> Any:
+    @cached_property
+    def queues(self) -> SQSClient:
+        client: SQSClient = self._client("sqs")
+        return client
+
+    @cached_property
+    def topics(self) -> SNSClient:
+        client: SNSClient = self._client("sns")
+        return client
+
+    @cached_property
+    def _sagemaker_arn(self) -> str:
+        """What the ARNs of this account and region in SageMaker begin with."""
+        _, partition, _, _, account, _ = self.caller.split(":", 5)
+        return f"arn:{partition}:sagemaker:{self.region}:{account}"
+
+    def _client(self, service: Any, **more: Any) -> Any:
         from botocore.config import Config
 
         # A person waits: what does not answer is told after seconds, not minutes.
-        config = Config(connect_timeout=5, retries={"mode": "standard", "max_attempts": 2})
-        return self._session.client(service, config=config)
+        quick: dict[str, Any] = {"connect_timeout": 5, "retries": {"mode": "standard", "max_attempts": 2}}
+        return self._session.client(service, config=Config(**(quick | more)))
 
 
-def find_names(stack: str, environ: Mapping[str, str], client: Any) -> Names:
+def _not_there() -> NoReturn:
+    raise RuntimeError("this command carries out no plan")
+
+
+class _NoBus:
+    """A `modelgate.ports.Bus` that there is not."""
+
+    def announce(self, *announcements: Announcement) -> None:
+        raise RuntimeError(f"this command announces nothing, and not {announcements}")
+
+
+def find_names(stack: str, environ: Mapping[str, str], outputs: Callable[[], Mapping[str, str]]) -> Names:
     """The names of the stack's parts: the environment's where it has them, else the stack's outputs.
 
     Args:
-        client: makes a CloudFormation client, if one is needed.
+        outputs: looks the stack's outputs up, if they are needed.
 
     Raises:
-        Complaint: there is no such stack, or it is none of Modelgate's.
+        Complaint: the stack is none of Modelgate's.
     """
     given = {output: environ[variable] for output, variable in _VARIABLES.items() if environ.get(variable)}
     if len(given) < len(_VARIABLES):
-        given = {**_outputs(stack, client()), **given}
+        given = {**outputs(), **given}
     missing = [output for output in _VARIABLES if output not in given]
     if missing:
         found = f"the stack {stack} has no output {' or '.join(missing)}, so it is none of Modelgate's"
@@ -169,7 +270,11 @@ def find_names(stack: str, environ: Mapping[str, str], client: Any) -> Names:
     return Names(stack, given["Bucket"], given["Table"], given["Bus"])
 
 
-def _outputs(stack: str, client: CloudFormationClient) -> dict[str, str]:
+def outputs_of(stack: str, client: CloudFormationClient) -> dict[str, str]:
+    """
+    Raises:
+        Complaint: there is no such stack.
+    """
     try:
         with translated("DescribeStacks"):
             answer = client.describe_stacks(StackName=stack)

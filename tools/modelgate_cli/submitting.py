@@ -19,7 +19,7 @@ from modelgate.documents import MAX_DOCUMENT_BYTES
 from modelgate.errors import Forbidden, Problem, Refused
 from modelgate.gate import Check
 from modelgate.images import catalog
-from modelgate.policy import Instances
+from modelgate.policy import DeploymentPolicy
 from modelgate.registry.report import REPORT
 from modelgate.registry.submissions import Status, parts_of
 from modelgate.submission import ARTIFACT, MANIFEST, Manifest, SubmissionId, read_manifest, read_metrics
@@ -186,9 +186,9 @@ def _examine_artifact(file: Path, manifest: Manifest | None) -> None:
 
 def _instance_type(group: str, stack: Stack) -> str:
     try:
-        return stack.policies.of(group).policy.deployment.instances.type
+        return stack.policies.of(group).policy.deployment.instance_type
     except Forbidden:
-        return Instances().type  # who may upload need not be allowed to read policies
+        return DeploymentPolicy().instance_type  # who may upload need not be allowed to read policies
 
 
 def _beginning_of(file: Path) -> bytes:

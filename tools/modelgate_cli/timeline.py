@@ -17,7 +17,7 @@ _NO_NEWS = "–"
 def line_of_event(event: Mapping[str, Any]) -> Text:
     """What an event tells."""
     source = str(event["source"])
-    return _line(source, str(event["detail-type"]), _news(event), _STYLES.get(source, ""))
+    return _line(source, str(event["detail-type"]), news_of(event), _STYLES.get(source, ""))
 
 
 def line_of_invocation(invocation: Invocation) -> Text:
@@ -35,7 +35,8 @@ def _line(who: str, what: str, news: str, style: str) -> Text:
     return Text.assemble((f"{who:<18} ", style), f"{what}: ", (news, "default"))
 
 
-def _news(event: Mapping[str, Any]) -> str:
+def news_of(event: Mapping[str, Any]) -> str:
+    """What an event is about, in a few words."""
     detail = event["detail"]
     if "message" in detail:
         return str(detail["message"])
@@ -58,6 +59,10 @@ def _result(result: object) -> str:
     if "submission" in result:
         version = f", version {result['version']}" if result.get("version") else ""
         return f"{result['submission']} {result['status']}{version}"
-    did = ", ".join(result.get("did", ()))
-    words = [str(result.get("endpoint") or ""), did, str(result.get("note") or "")]
+    if "visited" in result:
+        repaired = [f"{endpoint}: {', '.join(did)}" for endpoint, did in result["repaired"].items()]
+        trouble = [f"{name}: {said}" for name, said in result["trouble"].items()]
+        return " · ".join([f"visited {len(result['visited'])}", *repaired, *trouble])
+    did, refused = ", ".join(result.get("did", ())), "; ".join(result.get("refused", ()))
+    words = [str(result.get("endpoint") or ""), did, str(result.get("note") or ""), refused]
     return " · ".join(word for word in words if word) or "nothing to do"

@@ -8,9 +8,10 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from modelgate.aws.errors import translated
+from modelgate.deployment.planner import Nothing
 from modelgate.errors import NotFound
 from modelgate_cli.complaints import Complaint
-from modelgate_cli.endpoints import status_of
+from modelgate_cli.endpoints import live_version, wish_of
 from modelgate_cli.screen import metrics_in_words, moment, table
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Version:
 
     Attributes:
         description: why it was approved or rejected.
-        serves: ``live``, ``desired``, ``live, desired``, or empty.
+        serves: those that hold of ``live``, ``desired`` and ``pinned``, with commas; or empty.
     """
 
     version: int
@@ -45,23 +46,17 @@ def versions_of(stack: Stack, group: str, limit: int) -> list[Version]:
     Raises:
         Complaint: the group is not there, or empty.
     """
-    live: set[int | None] = set()
-    desired: set[int | None] = set()
     found = list(islice(_listed(stack, group), limit))
     if not found:
         mend = f"see its spelling, or submit the first version: modelgate submit DIR {group}"
         raise Complaint(f"there is no version of a group {group} in the registry", mend)
-    for state in stack.all_states():
-        if state.group == group:
-            status = status_of(stack, state)
-            live.add(status.live)
-            desired.add(status.desired)
+    marks = _marks(stack, group)
     versions = []
     for number, created_at in found:
         package = stack.registry.describe(group, number)
         if package is None:
             continue  # deleted since it was listed
-        serves = [word for word, which in (("live", live), ("desired", desired)) if number in which]
+        serves = [word for word, which in marks.items() if number in which]
         versions.append(
             Version(
                 version=number,
@@ -74,6 +69,19 @@ def versions_of(stack: Stack, group: str, limit: int) -> list[Version]:
             )
         )
     return versions
+
+
+def _marks(stack: Stack, group: str) -> dict[str, set[int | None]]:
+    """By word, the versions that it holds of."""
+    live: set[int | None] = set()
+    desired: set[int | None] = set()
+    pinned: set[int | None] = set()
+    for state in stack.states_of(group):
+        wish = wish_of(stack, state, {})
+        live.add(live_version(state) if stack.reconciler.observe(state) else None)
+        desired.add(None if isinstance(wish, Nothing) else wish.version)
+        pinned.add(state.pin.version if state.pin else None)
+    return {"live": live, "desired": desired, "pinned": pinned}
 
 
 def shown(versions: list[Version]) -> Table:

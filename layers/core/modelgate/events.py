@@ -10,7 +10,9 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from modelgate.submission import SAGEMAKER_NAME
 
 
 def _moment(value: object) -> object:
@@ -138,3 +140,35 @@ class EndpointStateChange(Envelope):
     source: Literal["aws.sagemaker"]
     detail_type: Literal["SageMaker Endpoint State Change"] = Field(alias="detail-type")
     detail: _EndpointDetail
+
+
+class SweepDue(Envelope):
+    """Amazon EventBridge: "Scheduled Event"."""
+
+    source: Literal["aws.events"]
+    detail_type: Literal["Scheduled Event"] = Field(alias="detail-type")
+
+
+class Instruction(_Event):
+    """What the `modelgate` command invokes a function with. It is Modelgate's own, no event of AWS.
+
+    Attributes:
+        group: whose endpoint it is about.
+        version: the version to pin.
+        by: who says so, for people.
+    """
+
+    instruction: Literal["pin", "unpin", "freeze", "unfreeze", "retry", "adopt", "retire"]
+    group: str = Field(pattern=f"^{SAGEMAKER_NAME.pattern}$")
+    version: int | None = Field(default=None, ge=1)
+    by: str = ""
+
+    @model_validator(mode="after")
+    def _pins_a_version(self) -> Instruction:
+        if (self.version is None) == (self.instruction == "pin"):
+            raise ValueError("pin, and nothing else, names a version")
+        return self
+
+    @property
+    def in_words(self) -> str:
+        return f"{self.instruction} version {self.version}" if self.version else self.instruction

@@ -28,22 +28,29 @@ class Journal:
 
     def entry(self, event_id: str, request_id: str) -> Entry:
         """The entry of one invocation: a context manager that writes how it ended, and lets errors pass."""
+        self.begin(event_id, request_id)
+        return Entry(self)
+
+    def begin(self, event_id: str, request_id: str) -> None:
         self._log.clear_state()
         self._log.append_keys(correlation_id=event_id, function_request_id=request_id)
-        return Entry(self)
 
     def finished(self, outcome: Mapping[str, object]) -> None:
         self._log.info("done", extra={"outcome": dict(outcome)})
         self._count("Finished")
+        counts = outcome.get("counts")
+        if isinstance(counts, dict):
+            for name, value in counts.items():
+                self._count(name, value)
 
     def failed(self, error: BaseException) -> None:
         """Lambda comes back, or keeps the event; so this is a warning, and the queue's alarm is the alarm."""
         self._log.warning("comes back", extra={"error": type(error).__name__, "reason": str(error)})
         self._count("Failed")
 
-    def _count(self, name: str) -> None:
+    def _count(self, name: str, value: int = 1) -> None:
         metrics = EphemeralMetrics(namespace=self._namespace, service=self._service)
-        metrics.add_metric(name=name, unit=MetricUnit.Count, value=1)
+        metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
         metrics.flush_metrics()
 
 

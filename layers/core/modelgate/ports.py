@@ -12,11 +12,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from modelgate.announcements import Announcement
     from modelgate.deployment.planner import Endpoint
-    from modelgate.policy import DeploymentPolicy
+    from modelgate.policy import Alarms, Autoscaling, DeploymentPolicy, Rollout
     from modelgate.registry.package import ModelPackage, Registration
     from modelgate.submission import SmokeTest
 
@@ -115,8 +115,26 @@ class Registry(Protocol):
     def registered_since(self, group: str, since: datetime) -> Sequence[ModelPackage]:
         """The versions made since then, newest first."""
 
+    def approved_versions(self, group: str) -> Sequence[int]:
+        """The versions that are approved now; none for a group that is not there."""
+
     def reject(self, group: str, version: int, reason: str) -> None:
         """Rejects a version; the reason is cut to what ApprovalDescription holds."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """How UpdateEndpoint shifts the traffic.
+
+    Attributes:
+        rollout: the policy's; None to shift all at once.
+        alarms: the names of the alarms that roll the update back.
+        keeps_counts: whether the instances that autoscaling has set are kept.
+    """
+
+    rollout: Rollout | None = None
+    alarms: tuple[str, ...] = ()
+    keeps_counts: bool = False
 
 
 class Hosting(Protocol):
@@ -128,17 +146,63 @@ class Hosting(Protocol):
     def carries_tag(self, endpoint: str) -> bool:
         """Whether the endpoint has the stack's tag."""
 
-    def make_model(self, name: str, group: str, version: int) -> None:
-        """Raises: AlreadyExists."""
+    def make_model(self, name: str, group: str, version: int, policy: DeploymentPolicy) -> None:
+        """Raises: AlreadyExists; LimitReached or Forbidden, which say nothing about the version."""
 
-    def make_config(self, name: str, policy: DeploymentPolicy) -> None:
-        """Raises: AlreadyExists."""
+    def make_config(self, name: str, endpoint: str, policy: DeploymentPolicy) -> None:
+        """The config of that name, with the model of that name, for this endpoint.
 
-    def create(self, endpoint: str, config: str) -> None: ...
+        Raises:
+            AlreadyExists.
+            Invalid: SageMaker does not take what the policy says.
+            LimitReached, Forbidden: they say nothing about the policy.
+        """
 
-    def update(self, endpoint: str, config: str) -> None: ...
+    def create(self, endpoint: str, config: str, policy: DeploymentPolicy) -> None:
+        """Raises: LimitReached, Forbidden."""
 
-    def delete(self, endpoint: str) -> None: ...
+    def update(self, endpoint: str, config: str, change: Change) -> None:
+        """Raises: LimitReached, Forbidden."""
+
+    def delete(self, endpoint: str) -> None:
+        """Does nothing when it is gone."""
+
+    def remove(self, name: str) -> None:
+        """Deletes the endpoint config and the model of that name, whichever of them is there."""
+
+    def retag(self, endpoint: str, tags: Mapping[str, str], gone: Sequence[str]) -> None:
+        """Puts the tags on an endpoint, and takes those of the keys in ``gone`` away."""
+
+    def adopt(self, endpoint: str) -> None:
+        """Puts the stack's tag on an endpoint that somebody else made.
+
+        Raises:
+            Refused: its variants are not what Modelgate could update.
+            NotFound: there is no such endpoint.
+        """
+
+
+class Scaling(Protocol):
+    """Application Auto Scaling, for the instances of an endpoint."""
+
+    def register(self, endpoint: str, autoscaling: Autoscaling) -> None:
+        """Makes the endpoint's variant a scalable target with a policy, or changes both."""
+
+    def deregister(self, endpoint: str) -> None:
+        """Does nothing when it is no scalable target."""
+
+
+class Watch(Protocol):
+    """CloudWatch alarms on an endpoint. What they are called follows from the endpoint's name."""
+
+    def put(self, endpoint: str, alarms: Alarms) -> None:
+        """Makes the alarms, or changes them, and deletes those that the policy does not name."""
+
+    def delete(self, endpoint: str) -> None:
+        """Deletes all alarms of the endpoint; does nothing where there are none."""
+
+    def quiet(self, endpoint: str, alarms: Alarms) -> tuple[str, ...]:
+        """The names of the policy's alarms, without those that stand in ALARM now."""
 
 
 class Predictions(Protocol):
@@ -149,4 +213,15 @@ class Predictions(Protocol):
 
         Raises:
             ModelFailed: the container answered with an error.
+        """
+
+    def ask(self, endpoint: str, test: SmokeTest, question: str, extension: str) -> tuple[str, str]:
+        """Asks an asynchronous endpoint; the answer will lie in the intake bucket.
+
+        Args:
+            question: the key where the request's body lies.
+            extension: what stands in the answer's key, so that its event can be told from those of others.
+
+        Returns:
+            The keys where the answer, or what the container says that went wrong, will lie.
         """

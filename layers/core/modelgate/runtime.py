@@ -12,11 +12,12 @@ import os
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property, wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from modelgate import settings
+from modelgate.invocation import Invocation
 from modelgate.observability import Journal
 
 if TYPE_CHECKING:
@@ -24,17 +25,23 @@ if TYPE_CHECKING:
 
     from _typeshed import DataclassInstance
     from mypy_boto3_sagemaker import SageMakerClient
+    from pydantic import BaseModel
 
-    from modelgate.aws.sagemaker import SageMakerRegistry
     from modelgate.aws.session import Session
+    from modelgate.deployment.decisions import Decisions
+    from modelgate.deployment.executor import Surroundings
+    from modelgate.deployment.governing import Governor
+    from modelgate.deployment.instructions import Instructions
+    from modelgate.deployment.policy_uploads import PolicyUploads
     from modelgate.deployment.reconcile import Reconciler
     from modelgate.deployment.states import EndpointStates
-    from modelgate.events import Envelope
+    from modelgate.deployment.sweep import Sweep
+    from modelgate.directory import Directory
     from modelgate.policies import Policies
-    from modelgate.ports import Bucket, Bus, Table
+    from modelgate.ports import Bucket, Bus, Registry, Table
     from modelgate.registry.registration import Registrar
 
-    E = TypeVar("E", bound=Envelope)
+    E = TypeVar("E", bound=BaseModel)
     Use = Callable[[E, "Runtime"], DataclassInstance]
     Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
@@ -58,7 +65,20 @@ class Runtime:
         self._environ = environ
         self._session = session
         self._clock = clock
-        self.invocation = ""
+        self._invocation: Invocation | None = None
+
+    @property
+    def invocation(self) -> Invocation:
+        """The run of the function that is under way."""
+        if self._invocation is None:
+            raise RuntimeError("no function is running here")
+        return self._invocation
+
+    def run(self, request_id: str, remaining_milliseconds: float) -> Invocation:
+        """Lambda begins a run of the function."""
+        until = self._clock() + timedelta(milliseconds=remaining_milliseconds)
+        self._invocation = Invocation(request_id, until)
+        return self._invocation
 
     # ── use cases ─────────────────────────────────────────────────────────────────────────────
     @cached_property
@@ -81,31 +101,64 @@ class Runtime:
             registry=self._registry,
             bus=self._bus,
             stack=told.stack,
-            time_limit_seconds=told.time_limit_seconds,
             clock=self._clock,
         )
 
     @cached_property
-    def reconciler(self) -> Reconciler:
-        from modelgate.aws.sagemaker import SageMakerHosting
-        from modelgate.aws.sagemaker_runtime import SageMakerPredictions
-        from modelgate.deployment.reconcile import Reconciler
-        from modelgate.deployment.smoke import SmokeTester
+    def decisions(self) -> Decisions:
+        from modelgate.deployment.decisions import Decisions
 
-        told = settings.read(settings.DeploymentSettings, self._environ)
-        return Reconciler(
+        return Decisions(
+            reconciler=self.reconciler,
+            governor=self._governor,
+            registry=self._registry,
+            bus=self._bus,
+            stack=self._settings.stack,
+        )
+
+    @cached_property
+    def reconciler(self) -> Reconciler:
+        from modelgate.deployment.reconcile import Reconciler
+
+        return Reconciler(self._surroundings)
+
+    @cached_property
+    def policy_uploads(self) -> PolicyUploads:
+        from modelgate.deployment.policy_uploads import PolicyUploads
+
+        return PolicyUploads(
+            reconciler=self.reconciler,
+            governor=self._governor,
             states=self._states,
             policies=self._policies,
-            registry=self._registry,
-            hosting=SageMakerHosting(
-                self._sagemaker, told.sagemaker_arn, told.stack, told.execution_role_arn
-            ),
-            smoke_tester=SmokeTester(
-                self._bucket, lambda: SageMakerPredictions(self._session.client("sagemaker-runtime"))
-            ),
+            directory=self._directory,
             bus=self._bus,
-            stack=told.stack,
-            time_limit_seconds=told.time_limit_seconds,
+        )
+
+    @cached_property
+    def sweep(self) -> Sweep:
+        from modelgate.deployment.sweep import Sweep
+
+        return Sweep(
+            reconciler=self.reconciler,
+            governor=self._governor,
+            states=self._states,
+            directory=self._directory,
+            registry=self._registry,
+            stack=self._settings.stack,
+            clock=self._clock,
+        )
+
+    @cached_property
+    def instructions(self) -> Instructions:
+        from modelgate.deployment.instructions import Instructions
+
+        return Instructions(
+            reconciler=self.reconciler,
+            governor=self._governor,
+            states=self._states,
+            registry=self._registry,
+            hosting=self._surroundings.hosting,
             clock=self._clock,
         )
 
@@ -114,6 +167,37 @@ class Runtime:
         return Journal(self._environ)
 
     # ── what they are made of ─────────────────────────────────────────────────────────────────
+    @cached_property
+    def _surroundings(self) -> Surroundings:
+        from modelgate.aws.autoscaling import InstanceScaling
+        from modelgate.aws.cloudwatch import EndpointAlarms
+        from modelgate.aws.sagemaker import SageMakerHosting
+        from modelgate.aws.sagemaker_runtime import SageMakerPredictions
+        from modelgate.deployment.executor import Surroundings
+        from modelgate.deployment.smoke import SmokeTester
+
+        told = settings.read(settings.DeploymentSettings, self._environ)
+        client = self._session.client
+        return Surroundings(
+            states=self._states,
+            registry=self._registry,
+            hosting=SageMakerHosting(
+                self._sagemaker, told.sagemaker_arn, told.stack, told.execution_role_arn, told.bucket
+            ),
+            # Most invocations need none of these three.
+            scaling=lambda: InstanceScaling(
+                client("application-autoscaling"), client("cloudwatch"), told.stack
+            ),
+            watch=lambda: EndpointAlarms(client("cloudwatch"), told.stack),
+            smoke_tester=SmokeTester(
+                self._bucket,
+                lambda: SageMakerPredictions(client("sagemaker-runtime"), told.bucket),
+                self._clock,
+            ),
+            bus=self._bus,
+            clock=self._clock,
+        )
+
     @cached_property
     def _settings(self) -> settings.FunctionSettings:
         return settings.read(settings.FunctionSettings, self._environ)
@@ -141,7 +225,7 @@ class Runtime:
         return self._session.client("sagemaker")
 
     @cached_property
-    def _registry(self) -> SageMakerRegistry:
+    def _registry(self) -> Registry:
         from modelgate.aws.sagemaker import SageMakerRegistry
 
         return SageMakerRegistry(self._sagemaker, self._settings.sagemaker_arn)
@@ -157,6 +241,18 @@ class Runtime:
         from modelgate.deployment.states import EndpointStates
 
         return EndpointStates(self._table)
+
+    @cached_property
+    def _directory(self) -> Directory:
+        from modelgate.directory import Directory
+
+        return Directory(self._table)
+
+    @cached_property
+    def _governor(self) -> Governor:
+        from modelgate.deployment.governing import Governor
+
+        return Governor(self._states, self._policies, self._directory)
 
 
 _running: ContextVar[Runtime] = ContextVar("modelgate.runtime")
@@ -195,7 +291,7 @@ def handles(model: type[E]) -> Callable[[Use[E]], Handler]:
         @wraps(use)
         def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             runtime = current()
-            runtime.invocation = context.aws_request_id
+            runtime.run(context.aws_request_id, context.get_remaining_time_in_millis())
             with runtime.journal.entry(str(event.get("id", "")), context.aws_request_id) as entry:
                 entry.outcome = asdict(use(model.model_validate(event), runtime))
                 return entry.outcome

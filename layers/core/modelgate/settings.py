@@ -20,7 +20,6 @@ class FunctionSettings(BaseModel):
         bucket: the intake bucket.
         table: the table that holds the state.
         bus: the bus for announcements.
-        time_limit_seconds: after so long Lambda has ended an invocation, whatever it was doing.
         sagemaker_arn: what the ARNs of this account and region in SageMaker begin with.
     """
 
@@ -30,7 +29,6 @@ class FunctionSettings(BaseModel):
     bucket: str = Field(min_length=1)
     table: str = Field(min_length=1)
     bus: str = Field(min_length=1)
-    time_limit_seconds: int = Field(gt=0, le=900)
     sagemaker_arn: str = Field(pattern=r"^arn:[^:]+:sagemaker:[^:]+:\d{12}$")
 
 

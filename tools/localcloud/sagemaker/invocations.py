@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
 
 from localcloud.calls import ACCOUNT, Call, Operation, Reply
 from localcloud.errors import ServiceError
-from localcloud.sagemaker.hosting import Fleet, Hosting
+from localcloud.sagemaker.data_capture import DataCapture
+from localcloud.sagemaker.fleets import Fleet, LiveVariant
+from localcloud.sagemaker.hosting import Hosting
 from localcloud.serving import Answer
 
 _FAILED_DEPENDENCY = 424
@@ -27,59 +30,77 @@ _TIMED_OUT = (
 )
 
 
-class Invocations:
-    """The SageMaker Runtime."""
+@dataclass(frozen=True)
+class Answered:
+    """What was answered, and by which variant of which fleet."""
+
+    answer: Answer
+    fleet: Fleet
+    variant: LiveVariant
+
+
+class Containers:
+    """Asks the containers that serve an endpoint, each variant as often as its weight says."""
 
     def __init__(self, region: str, hosting: Hosting) -> None:
         self._region = region
         self._hosting = hosting
         self._dice = random.SystemRandom()
 
-    @property
-    def operations(self) -> Mapping[str, Operation]:
-        """What is answered."""
-        return {"InvokeEndpoint": self._invoke}
+    def serving(self, name: str) -> Fleet:
+        """Whose turn it is.
 
-    def _invoke(self, call: Call) -> Reply:
-        name = call.params["EndpointName"]
-        headers = {
-            header: str(call.params[member]) for member, header in _HEADERS.items() if call.params.get(member)
-        }
-        body = call.params.get("Body") or b""
-        content = body.encode() if isinstance(body, str) else bytes(body)
-        fleet = self._serving(name)
-        while True:
-            variant = self._chosen(fleet, call.params.get("TargetVariant"))
-            try:
-                answer = fleet.processes[variant].invoke(content, headers)
-                break
-            except TimeoutError as error:
-                raise self._model_error(name, 0, _TIMED_OUT) from error
-            except (OSError, HTTPException) as error:
-                now = self._serving(name)
-                if now is fleet:
-                    message = f"The container does not answer: {error}"
-                    raise self._model_error(name, _SERVER_ERROR, message) from error
-                fleet = now  # an update came between: what serves now answers
-        if answer.status >= 300:
-            raise self._model_error(name, answer.status, answer.body.decode(errors="replace"))
-        return Reply(_told(answer, variant))
-
-    def _serving(self, name: str) -> Fleet:
+        Raises:
+            ServiceError: nothing serves.
+        """
         fleet = self._hosting.serving(name)
         if fleet is None:
             raise ServiceError("ValidationError", f"Endpoint {name} of account {ACCOUNT} not found.")
         return fleet
 
-    def _chosen(self, fleet: Fleet, wanted: str | None) -> str:
-        variants = fleet.config.content["ProductionVariants"]
-        names = [variant["VariantName"] for variant in variants]
+    def ask(
+        self,
+        name: str,
+        fleet: Fleet,
+        content: bytes,
+        headers: Mapping[str, str],
+        *,
+        target: str | None = None,
+        limit: float | None = None,
+    ) -> Answered:
+        """The answer to a request.
+
+        Args:
+            target: the variant that is to answer.
+            limit: the seconds that it may take, where they are fewer than usual.
+
+        Raises:
+            ServiceError: nothing serves, or the container fails.
+        """
+        while True:
+            variant = self._chosen(fleet, target)
+            try:
+                answer = fleet.processes[variant.name].invoke(content, headers, limit)
+                break
+            except TimeoutError as error:
+                raise self._model_error(name, 0, _TIMED_OUT) from error
+            except (OSError, HTTPException) as error:
+                if self._hosting.still_serves(name, fleet):
+                    message = f"The container does not answer: {error}"
+                    raise self._model_error(name, _SERVER_ERROR, message) from error
+                fleet = self.serving(name)  # an update came between: what serves now answers
+        if answer.status >= 300:
+            raise self._model_error(name, answer.status, answer.body.decode(errors="replace"))
+        return Answered(answer, fleet, variant)
+
+    def _chosen(self, fleet: Fleet, wanted: str | None) -> LiveVariant:
+        variants = list(fleet.variants.values())
         if wanted is not None:
-            if wanted not in names:
+            if wanted not in fleet.variants:
                 raise ServiceError("ValidationError", f"Variant {wanted} was not found for the endpoint.")
-            return wanted
-        weights = [variant.get("InitialVariantWeight", 1.0) for variant in variants]
-        return str(self._dice.choices(names, weights)[0] if any(weights) else names[0])
+            return fleet.variants[wanted]
+        weights = [variant.current.weight for variant in variants]
+        return self._dice.choices(variants, weights)[0] if any(weights) else variants[0]
 
     def _model_error(self, name: str, status: int, message: str) -> ServiceError:
         group = f"/aws/sagemaker/Endpoints/{name}"
@@ -99,6 +120,46 @@ class Invocations:
                 "LogStreamArn": f"arn:aws:logs:{self._region}:{ACCOUNT}:log-group:{group}",
             },
         )
+
+
+class Invocations:
+    """The synchronous part of the SageMaker Runtime."""
+
+    def __init__(self, containers: Containers, capture: DataCapture) -> None:
+        self._containers = containers
+        self._capture = capture
+
+    @property
+    def operations(self) -> Mapping[str, Operation]:
+        """What is answered."""
+        return {"InvokeEndpoint": self._invoke}
+
+    def _invoke(self, call: Call) -> Reply:
+        name = call.params["EndpointName"]
+        fleet = self._containers.serving(name)
+        if fleet.is_asynchronous:
+            # That it is refused is documented; in which words is not.
+            message = f"Endpoint {name} is asynchronous. Use the InvokeEndpointAsync operation instead."
+            raise ServiceError("ValidationError", message)
+        content = payload(call)
+        answered = self._containers.ask(
+            name, fleet, content, headers_of(call), target=call.params.get("TargetVariant")
+        )
+        self._capture.capture(call, content, answered.fleet, answered.variant, answered.answer)
+        return Reply(_told(answered.answer, answered.variant.name))
+
+
+def payload(call: Call) -> bytes:
+    """The body of a request."""
+    body = call.params.get("Body") or b""
+    return body.encode() if isinstance(body, str) else bytes(body)
+
+
+def headers_of(call: Call) -> dict[str, str]:
+    """The headers that the container gets."""
+    return {
+        header: str(call.params[member]) for member, header in _HEADERS.items() if call.params.get(member)
+    }
 
 
 def _told(answer: Answer, variant: str) -> dict[str, Any]:

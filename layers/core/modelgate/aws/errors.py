@@ -36,11 +36,16 @@ _BY_CODE: dict[str, type[AwsError]] = {
     "NoSuchVersion": NotFound,
     "ResourceNotFound": NotFound,
     "ResourceNotFoundException": NotFound,
+    "ObjectNotFoundException": NotFound,
     "ConditionalCheckFailedException": StaleRevision,
     "AccessDenied": Forbidden,
     "AccessDeniedException": Forbidden,
     "403": Forbidden,
+    # Application Auto Scaling's: it may not look at the alarms of a scaling policy.
+    "FailedResourceAccessException": Forbidden,
     "ResourceLimitExceeded": LimitReached,
+    "LimitExceeded": LimitReached,
+    "LimitExceededException": LimitReached,
     "ModelError": ModelFailed,
     "Throttling": Throttled,
     "ThrottlingException": Throttled,
@@ -48,12 +53,19 @@ _BY_CODE: dict[str, type[AwsError]] = {
     "RequestLimitExceeded": Throttled,
     "ProvisionedThroughputExceededException": Throttled,
     "TransactionConflictException": Throttled,
+    # Somebody else is changing the same thing at this moment.
+    "ConcurrentUpdateException": Throttled,
+    "ConcurrentModificationException": Throttled,
+    "ConflictException": Throttled,
+    "ResourceInUse": Throttled,
     "SlowDown": Throttled,
     "ServiceUnavailable": Throttled,
     "ServiceUnavailableException": Throttled,
     "ModelNotReadyException": Throttled,
     "InternalFailure": Throttled,
     "InternalServerError": Throttled,
+    "InternalServiceError": Throttled,
+    "InternalServiceException": Throttled,
     "InternalDependencyException": Throttled,
     "ValidationException": Invalid,
     "ValidationError": Invalid,
@@ -65,6 +77,22 @@ _BY_WORDS: tuple[tuple[str, type[AwsError]], ...] = (
     ("cannot create already existing", AlreadyExists),
     ("already exists", AlreadyExists),
 )
+# What a FailureReason says when AWS has no such machines, or a quota is reached: no field of the API tells.
+# As AWS wrote them: "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity
+# error. Please retry using a different ML instance type or after some time." (others begin "CapacityError:"),
+# and "The account-level service limit 'ml.m5.large for endpoint usage' is 0 Instances, with current …".
+_LACKS_CAPACITY = (
+    "insufficientinstancecapacity",
+    "unable to provision requested ml compute capacity",
+    "resourcelimitexceeded",
+    "account-level service limit",
+)
+
+
+def lacks_capacity(failure_reason: str) -> bool:
+    """Whether SageMaker failed for want of machines or quota, which says nothing about what was deployed."""
+    said = failure_reason.lower()
+    return any(words in said for words in _LACKS_CAPACITY)
 
 
 @contextmanager

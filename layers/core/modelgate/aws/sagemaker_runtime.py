@@ -16,16 +16,43 @@ _MAX_ANSWER_BYTES = 1024 * 1024
 
 
 class SageMakerPredictions:
-    """A `modelgate.ports.Predictions`."""
+    """A `modelgate.ports.Predictions`.
 
-    def __init__(self, client: SageMakerRuntimeClient) -> None:
+    Args:
+        client: the client of the SageMaker runtime.
+        bucket: the intake bucket's name, where asynchronous endpoints read and answer.
+    """
+
+    def __init__(self, client: SageMakerRuntimeClient, bucket: str) -> None:
         self._client = client
+        self._bucket = f"s3://{bucket}/"
 
     def invoke(self, endpoint: str, test: SmokeTest) -> str:
-        accept: dict[str, Any] = {"Accept": test.accept} if test.accept else {}
         with translated("InvokeEndpoint"):
             answer = self._client.invoke_endpoint(
-                EndpointName=endpoint, ContentType=test.content_type, Body=test.body.encode(), **accept
+                EndpointName=endpoint,
+                ContentType=test.content_type,
+                Body=test.body.encode(),
+                **_accepted(test),
             )
             with answer["Body"] as stream:
                 return stream.read(_MAX_ANSWER_BYTES).decode(errors="replace")
+
+    def ask(self, endpoint: str, test: SmokeTest, question: str, extension: str) -> tuple[str, str]:
+        with translated("InvokeEndpointAsync"):
+            answer = self._client.invoke_endpoint_async(
+                EndpointName=endpoint,
+                ContentType=test.content_type,
+                InputLocation=self._bucket + question,
+                S3OutputPathExtension=extension,
+                **_accepted(test),
+            )
+        places = answer["OutputLocation"], answer.get("FailureLocation", "")
+        return self._key(places[0]), self._key(places[1])
+
+    def _key(self, url: str) -> str:
+        return url.removeprefix(self._bucket)
+
+
+def _accepted(test: SmokeTest) -> dict[str, Any]:
+    return {"Accept": test.accept} if test.accept else {}

@@ -6,27 +6,59 @@ its effects; so a crash at any point leaves an item from which the next invocati
 
 from __future__ import annotations
 
-from contextlib import suppress
-from dataclasses import replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import singledispatchmethod
 from typing import TYPE_CHECKING
 
 from modelgate.deployment import planner
 from modelgate.deployment.naming import name_of
-from modelgate.deployment.state import Attempt, EndpointState, Outcome, Target
+from modelgate.deployment.state import PATIENCE, Asked, Attempt, Decision, EndpointState, Outcome, Target
 from modelgate.effects import Announce, Reject
-from modelgate.errors import AlreadyExists, NotYet, StaleRevision, Throttled, TimedOut
+from modelgate.errors import (
+    AlreadyExists,
+    Forbidden,
+    Invalid,
+    LimitReached,
+    NotYet,
+    StaleRevision,
+    Throttled,
+    TimedOut,
+)
+from modelgate.ports import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
-    from modelgate.deployment.smoke import SmokeTester
+    from modelgate.deployment.smoke import SmokeResult, SmokeTester
     from modelgate.deployment.states import EndpointStates
-    from modelgate.ports import Bus, Hosting, Registry
+    from modelgate.invocation import Invocation
+    from modelgate.ports import Bus, Hosting, Registry, Scaling, Watch
     from modelgate.registry.package import ModelPackage
 
 _AMENDMENTS = 5
+# Where these calls say that a quota is reached or a permission lacks, the attempt is blocked.
+_MAKING = frozenset({"CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint"})
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the work on endpoints needs from AWS.
+
+    Args:
+        scaling, watch: make the clients when they are needed; most invocations never get there.
+        clock: the time, in UTC.
+    """
+
+    states: EndpointStates
+    registry: Registry
+    hosting: Hosting
+    scaling: Callable[[], Scaling]
+    watch: Callable[[], Watch]
+    smoke_tester: SmokeTester
+    bus: Bus
+    clock: Callable[[], datetime]
 
 
 class Execution:
@@ -35,46 +67,51 @@ class Execution:
     Attributes:
         state: the state as it is by now; written or about to be.
         packages: by version, what the registry has, as far as it was looked up; None for what is gone.
+        reloaded: whether the state is newer than what was observed of AWS, so that nothing may be planned
+            on both together.
     """
 
-    def __init__(
-        self,
-        state: EndpointState,
-        *,
-        states: EndpointStates,
-        registry: Registry,
-        hosting: Hosting,
-        smoke_tester: SmokeTester,
-        bus: Bus,
-        invocation: str,
-        clock: Callable[[], datetime],
-    ) -> None:
+    def __init__(self, state: EndpointState, surroundings: Surroundings, invocation: Invocation) -> None:
         self.state = state
         self.packages: dict[int, ModelPackage | None] = {}
+        self.reloaded = False
         self._written = state
-        self._states = states
-        self._registry = registry
-        self._hosting = hosting
-        self._smoke_tester = smoke_tester
-        self._bus = bus
+        self._waiting: set[str] = set()
+        self._aws = surroundings
         self._invocation = invocation
-        self._clock = clock
 
     def package(self, version: int) -> ModelPackage | None:
         """The version as the registry has it, looked up once."""
         if version not in self.packages:
-            self.packages[version] = self._registry.describe(self.state.group, version)
+            self.packages[version] = self._aws.registry.describe(self.state.group, version)
         return self.packages[version]
 
-    def carry_out(self, steps: planner.Steps) -> None:
-        """Carries out the steps in their order.
+    def carry_out(self, steps: planner.Steps) -> planner.Steps:
+        """Carries out the steps in their order; returns those that were done.
+
+        The rest is left when AWS lacks something, or refuses what the policy says: that closes the
+        attempt, and what to do next has to be planned anew.
 
         Raises:
             NotYet: a step says to come back; what was changed before it is written.
             StaleRevision: somebody else wrote the item; read it again and plan anew.
         """
-        for step in steps:
-            self._do(step)
+        for number, step in enumerate(steps):
+            try:
+                self._do(step)
+            except (LimitReached, Forbidden) as error:
+                if error.operation not in _MAKING:
+                    raise
+                self._close(Outcome.BLOCKED, str(error))
+                return steps[:number]
+            except Invalid as error:
+                # A config is made from the policy alone; other calls may be refused for the moment's state.
+                if error.operation != "CreateEndpointConfig":
+                    raise
+                reason = f"SageMaker refuses the policy's endpoint config: {error.message}"
+                self._close(Outcome.FAILED, reason, blames_policy=True)
+                return steps[:number]
+        return steps
 
     def finish(self) -> None:
         """Writes what is not written yet, and carries out the effects that are owed."""
@@ -89,7 +126,7 @@ class Execution:
 
     @_do.register
     def _(self, step: planner.Close) -> None:
-        self.state = self.state.closed_as(step.outcome, step.reason, self._clock())
+        self._close(step.outcome, step.reason)
 
     @_do.register
     def _(self, step: planner.Open) -> None:
@@ -109,7 +146,11 @@ class Execution:
 
     @_do.register
     def _(self, step: planner.Serving) -> None:
-        self.state = self.state.serving(step.release).credited()
+        self.state = self.state.serving(step.release).credited(step.policy)
+
+    @_do.register
+    def _(self, _: planner.Blame) -> None:
+        self.state = self.state.blamed()
 
     @_do.register
     def _(self, step: planner.Tell) -> None:
@@ -123,50 +164,103 @@ class Execution:
     # ── steps that call SageMaker ─────────────────────────────────────────────────────────────
     @_do.register
     def _(self, _: planner.MakeModel) -> None:
-        attempt, target = self._ready_to_call()
+        attempt, target = self._ready_for_attempt()
         # The name carries the attempt's number: if it is there, this attempt has made it.
         with suppress(AlreadyExists):
-            self._hosting.make_model(attempt.config, self.state.group, target.version)
+            self._aws.hosting.make_model(attempt.config, self.state.group, target.version, target.policy)
 
     @_do.register
     def _(self, _: planner.MakeConfig) -> None:
-        attempt, target = self._ready_to_call()
+        attempt, target = self._ready_for_attempt()
         with suppress(AlreadyExists):
-            self._hosting.make_config(attempt.config, target.policy)
+            self._aws.hosting.make_config(attempt.config, self.state.name, target.policy)
 
     @_do.register
     def _(self, _: planner.CreateEndpoint) -> None:
-        attempt, _target = self._ready_to_call()
-        self._hosting.create(self.state.name, attempt.config)
+        wanted = self._open_attempt().target
+        self.state = self.state.tagged(wanted.policy.tags if wanted else {})
+        attempt, target = self._ready_for_attempt()
+        self._aws.hosting.create(self.state.name, attempt.config, target.policy)
         self._mark_called(attempt)
 
     @_do.register
-    def _(self, _: planner.UpdateEndpoint) -> None:
-        attempt, _target = self._ready_to_call()
-        self._hosting.update(self.state.name, attempt.config)
+    def _(self, step: planner.UpdateEndpoint) -> None:
+        attempt, _target = self._ready_for_attempt()
+        alarms = self._aws.watch().quiet(self.state.name, step.alarms) if step.alarms else ()
+        change = Change(step.rollout, alarms, step.keeps_counts)
+        self._aws.hosting.update(self.state.name, attempt.config, change)
         self._mark_called(attempt)
 
     @_do.register
     def _(self, _: planner.DeleteEndpoint) -> None:
-        self._write()
-        self._settle_effects()
+        self._ready_to_call()
         attempt = self._open_attempt()
-        self._hosting.delete(self.state.name)
+        self._aws.hosting.delete(self.state.name)
         self._mark_called(attempt)
 
+    # ── the smoke test ────────────────────────────────────────────────────────────────────────
     @_do.register
     def _(self, _: planner.SmokeTest) -> None:
-        attempt, target = self._ready_to_call()
-        package = self.package(target.version)
-        if package is None:
-            raise NotYet(f"version {target.version} of {self.state.group} has just gone")
-        try:
-            result = self._smoke_tester.test(self.state.name, package)
-        except (Throttled, TimedOut):
-            self._amend(lambda state: state.smoke_test_undecided() if state.attempt == attempt else state)
-            raise
-        outcome = Outcome.LIVE if result.passed else Outcome.FAILED
-        self.state = self.state.closed_as(outcome, result.reason, self._clock())
+        attempt, target = self._ready_for_attempt()
+        package = self._tried(target)
+        with self._counting_undecided(attempt):
+            result = self._aws.smoke_tester.test(self.state.name, package)
+        self._judge(result)
+
+    @_do.register
+    def _(self, _: planner.AskSmokeTest) -> None:
+        attempt, target = self._ready_for_attempt()
+        package = self._tried(target)
+        with self._counting_undecided(attempt):
+            asked = self._aws.smoke_tester.ask(self.state.name, attempt.number, package)
+        if isinstance(asked, Asked):
+            self._amend(lambda state: state.asked(attempt.number, asked))
+        else:
+            self._judge(asked)
+
+    @_do.register
+    def _(self, _: planner.ReadSmokeTest) -> None:
+        attempt, target = self._ready_for_attempt()
+        if attempt.asked is None:
+            raise ValueError(f"attempt {attempt.number} of {self.state.name} has asked nothing")
+        result = self._aws.smoke_tester.read(attempt.asked, self._tried(target))
+        if result:
+            self._judge(result)
+
+    # ── what stands around the endpoint, and what is left over ────────────────────────────────
+    @_do.register
+    def _(self, step: planner.PutAlarms) -> None:
+        self._ready_to_tend({})
+        self._aws.watch().put(self.state.name, step.alarms)
+
+    @_do.register
+    def _(self, _: planner.SuspendScaling) -> None:
+        self._ready_to_tend({})
+        self._aws.scaling().deregister(self.state.name)
+
+    @_do.register
+    def _(self, step: planner.Tend) -> None:
+        unsure, before, after = self.state.tending is not None, self.state.upkeep, step.upkeep
+        self._ready_to_tend(after.tags)
+        name = self.state.name
+        if after.alarms and (unsure or after.alarms != before.alarms):
+            self._aws.watch().put(name, after.alarms)
+        elif not after.alarms and (unsure or before.alarms):
+            self._aws.watch().delete(name)
+        if after.autoscaling and (unsure or after.autoscaling != before.autoscaling):
+            self._aws.scaling().register(name, after.autoscaling)
+        elif not after.autoscaling and (unsure or before.autoscaling):
+            self._aws.scaling().deregister(name)
+        if unsure or after.tags != before.tags:
+            self._aws.hosting.retag(name, after.tags, sorted(before.tags.keys() - after.tags.keys()))
+        self.state = self.state.tended(after)
+
+    @_do.register
+    def _(self, step: planner.Prune) -> None:
+        self._ready_to_call()
+        for name in step.names:
+            self._aws.hosting.remove(name)
+        self.state = self.state.pruned(step.names)
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────
     def _attempt_to(self, target: Target | None, number: int, config: str) -> Attempt:
@@ -176,10 +270,12 @@ class Execution:
             number,
             target,
             config,
-            owner=self._invocation,
-            started_at=self._clock(),
+            owner=self._invocation.id,
+            started_at=self._aws.clock(),
+            owned_until=self._invocation.until,
             package_modified_at=package.modified_at if package else None,
             first_way=target is not None and target.version not in self.state.ever_live,
+            forward=target is not None and self.state.is_forward(target),
         )
 
     def _open_attempt(self) -> Attempt:
@@ -187,14 +283,43 @@ class Execution:
             raise ValueError(f"no attempt of {self.state.name} is open")
         return self.state.attempt
 
-    def _ready_to_call(self) -> tuple[Attempt, Target]:
+    def _ready_to_call(self) -> None:
         """Whatever is to be called: first comes the writing down, then what is owed, then the call."""
         self._write()
-        self._settle_effects()
+        if self.state.effects:
+            self.state = self._carry_out_effects()(self.state)
+
+    def _ready_for_attempt(self) -> tuple[Attempt, Target]:
+        self._ready_to_call()
         attempt = self._open_attempt()
         if attempt.target is None:
             raise ValueError(f"attempt {attempt.number} of {self.state.name} is a deletion")
         return attempt, attempt.target
+
+    def _ready_to_tend(self, tags: Mapping[str, str]) -> None:
+        self.state = self.state.tending_to(self._invocation.id, self._invocation.until, tags)
+        self._ready_to_call()
+
+    def _tried(self, target: Target) -> ModelPackage:
+        package = self.package(target.version)
+        if package is None:
+            raise NotYet(f"version {target.version} of {self.state.group} has just gone")
+        return package
+
+    @contextmanager
+    def _counting_undecided(self, attempt: Attempt) -> Iterator[None]:
+        """What keeps a smoke test from being carried out is counted, and raised."""
+        try:
+            yield
+        except (Throttled, TimedOut):
+            self._amend(lambda state: state.smoke_test_undecided() if state.attempt == attempt else state)
+            raise
+
+    def _judge(self, result: SmokeResult) -> None:
+        self._close(Outcome.LIVE if result.passed else Outcome.FAILED, result.reason)
+
+    def _close(self, outcome: Outcome, reason: str, *, blames_policy: bool = False) -> None:
+        self.state = self.state.closed_as(outcome, reason, self._aws.clock(), blames_policy=blames_policy)
 
     def _mark_called(self, attempt: Attempt) -> None:
         self._amend(lambda state: state.called(attempt.number))
@@ -204,7 +329,7 @@ class Execution:
             return
         before = {closed.number for closed in self._written.closed}
         newly_closed = tuple(closed for closed in self.state.closed if closed.number not in before)
-        self.state = self._written = self._states.save(self.state, newly_closed)
+        self.state = self._written = self._aws.states.save(self.state, newly_closed)
 
     def _amend(self, change: Callable[[EndpointState], EndpointState]) -> None:
         """Writes a change that holds whatever others wrote meanwhile.
@@ -217,41 +342,48 @@ class Execution:
             try:
                 return self._write()
             except StaleRevision:
-                self._written = self._states.load(self.state.name) or self._written
+                self._written = self._aws.states.load(self.state.name) or self._written
+                self.reloaded = True
                 self.state = change(self._written)
         return self._write()
 
-    def _settle_effects(self) -> None:
-        """Carries out what is owed; what came of it is written with the next write."""
-        if self.state.effects:
-            self.state = self._carry_out_effects()(self.state)
-
     def _carry_out_effects(self) -> Callable[[EndpointState], EndpointState]:
         """Carries out what is owed, and returns the change that notes it."""
-        owed = self.state.effects
+        owed = tuple(effect for effect in self.state.effects if effect.id not in self._waiting)
         again = [self._reject(effect) for effect in owed if isinstance(effect, Reject)]
         announcements = [effect.announcement for effect in owed if isinstance(effect, Announce)]
         if announcements:
-            self._bus.announce(*announcements)
-        done = frozenset(effect.id for effect in owed)
+            self._aws.bus.announce(*announcements)
+        done = frozenset(effect.id for effect in owed) - self._waiting
 
         def noted(state: EndpointState) -> EndpointState:
-            for package in again:
-                if package:
-                    state = state.decided_again(package.version, package.modified_at)
+            for decision in again:
+                if decision:
+                    state = state.decided_again(decision.version, decision.approved_at, decision.by)
             return state.ticked(done)
 
         return noted
 
-    def _reject(self, effect: Reject) -> ModelPackage | None:
-        """Rejects the package; or returns it, if somebody has approved it again since."""
-        group = self.state.group
+    def _reject(self, effect: Reject) -> Decision | None:
+        """Rejects the package; or returns the decision, if somebody has approved it again since.
+
+        Nothing is decided yet while the event that explains why the package has changed is on its way.
+        """
+        group, version = self.state.group, effect.version
         # Looked up anew: somebody may have decided while the attempt was under way.
-        package = self.packages[effect.version] = self._registry.describe(group, effect.version)
+        package = self.packages[version] = self._aws.registry.describe(group, version)
         if package is None or not package.approved:
             return None
-        if package.modified_at > effect.package_modified_at:
-            return package
-        self._registry.reject(group, effect.version, effect.reason)
-        del self.packages[effect.version]
+        again = self.state.approved_since(version, effect.package_modified_at)
+        if again is None and not self.state.is_explained(
+            version, package.modified_at, effect.package_modified_at
+        ):
+            if self._aws.clock() - package.modified_at < PATIENCE:
+                self._waiting.add(effect.id)
+                return None
+            again = package.modified_at
+        if again:
+            return Decision(version, again, package.modified_by)
+        self._aws.registry.reject(group, version, effect.reason)
+        del self.packages[version]
         return None

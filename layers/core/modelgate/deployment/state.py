@@ -6,16 +6,16 @@ Frozen values, and transitions that return the next one. Nothing here calls anyt
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from modelgate.announcements import Announcement, Kind, id_of
 from modelgate.effects import Announce, Effect, Reject
-from modelgate.policy import DeploymentPolicy
+from modelgate.policy import Alarms, Autoscaling, DeploymentPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
 # An item of DynamoDB holds 400 KB. What falls off here stays readable as an item of its own.
 RELEASES_REMEMBERED = 20
@@ -25,6 +25,12 @@ FAILURES_REMEMBERED = 100
 TOLD_REMEMBERED = 20
 # A smoke test that could not be carried out (throttles, time-outs) is tried this often.
 SMOKE_TESTS = 10
+# An approval, and any other edit, moves a package's time; which of them it was the event tells. It is
+# waited for so long before a move that no event explains is taken for an approval.
+PATIENCE = timedelta(minutes=15)
+# What is blocked (by a quota, by capacity, by a permission) is tried again with growing pauses.
+FIRST_PAUSE = timedelta(minutes=15)
+LONGEST_PAUSE = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,7 @@ class Decision:
 
     version: int
     approved_at: datetime
+    by: str = field(default="", compare=False)
 
     def newer_than(self, other: Decision | None) -> bool:
         """The last decision wins by the time it was made; ties go to the higher version."""
@@ -41,10 +48,30 @@ class Decision:
 
 @dataclass(frozen=True)
 class Sighting:
-    """The newest approval and the newest rejection that events told of one version."""
+    """What events, or a look, told of one version; each the newest time.
+
+    Attributes:
+        approved_at, rejected_at: of approvals, and of anything that is none.
+        edited_at: of edits that left the approval alone.
+        looked_at: when the package was last modified, as the sweep saw it approved.
+    """
 
     approved_at: datetime | None = None
     rejected_at: datetime | None = None
+    edited_at: datetime | None = None
+    looked_at: datetime | None = None
+
+    @property
+    def tells_of_approval(self) -> bool:
+        """Whether the approval that the registry shows is known: nothing newer took it away."""
+        seen = [at for at in (self.approved_at, self.looked_at) if at]
+        return bool(seen) and (self.rejected_at is None or max(seen) > self.rejected_at)
+
+    @property
+    def standing_approval(self) -> datetime | None:
+        """The newest approval that an event told of, unless a rejection is newer."""
+        at = self.approved_at
+        return at if at and (self.rejected_at is None or at > self.rejected_at) else None
 
 
 @dataclass(frozen=True)
@@ -54,9 +81,85 @@ class Target:
     version: int
     decided_at: datetime
     policy: DeploymentPolicy
+    by: str = field(default="", compare=False)
 
     def serves_like(self, other: Target) -> bool:
         return (self.version, self.policy.digest) == (other.version, other.policy.digest)
+
+    def asks_like(self, other: Target) -> bool:
+        """Whether it is the same version under the same policy, for the same approval."""
+        return self.serves_like(other) and self.decided_at == other.decided_at
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """What stands around an endpoint, and changes without a new endpoint config."""
+
+    autoscaling: Autoscaling | None = None
+    alarms: Alarms | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, policy: DeploymentPolicy) -> Upkeep:
+        return cls(policy.autoscaling, policy.alarms, policy.tags)
+
+
+@dataclass(frozen=True)
+class Tending:
+    """Autoscaling, alarms and tags are being changed; when the owner is gone they are changed again.
+
+    Attributes:
+        owner: the invocation that is at it; empty once its attempt was called.
+        until: when Lambda ends that invocation.
+    """
+
+    owner: str
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Block:
+    """What cannot be had for the moment (a quota, capacity, a permission), and when it is tried again.
+
+    Attributes:
+        target: what was tried.
+        reason: what AWS said.
+        tries: how often.
+        since: the first time.
+        until: not before.
+    """
+
+    target: Target
+    reason: str
+    tries: int
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A version that failed on its first way, under a policy that nothing has been live under yet.
+
+    Either may be to blame. What served before is tried under that policy next: if it fails as well, the
+    policy is, until something goes live under it after all.
+    """
+
+    effect: Reject
+    policy: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A smoke test that an asynchronous endpoint answers later, in the bucket.
+
+    Attributes:
+        at: when it was asked.
+        answer, failure: the keys where the one or the other will lie.
+    """
+
+    at: datetime
+    answer: str
+    failure: str
 
 
 @dataclass(frozen=True)
@@ -66,6 +169,7 @@ class Failure:
     version: int
     decided_at: datetime
     policy: str
+    first_way: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True)
@@ -77,11 +181,14 @@ class Attempt:
         target: where to; None to delete the endpoint.
         config: the endpoint config that the attempt is to bring into service.
         owner: the invocation that is at it.
-        started_at: when that invocation began; older than an invocation can be, an attempt has no owner.
+        started_at: when that invocation began it.
+        owned_until: when Lambda ends that invocation; from then on the attempt has no owner.
         package_modified_at: the package's LastModifiedTime as it was then.
         first_way: whether the version had never been live.
         called: whether CreateEndpoint, UpdateEndpoint or DeleteEndpoint returned.
         smoke_tests: how many smoke tests could not be carried out.
+        asked: the smoke test that waits for its answer, on an asynchronous endpoint.
+        forward: whether it carries out a decision; going back is all at once, and unguarded.
     """
 
     number: int
@@ -89,10 +196,13 @@ class Attempt:
     config: str
     owner: str
     started_at: datetime
+    owned_until: datetime
     package_modified_at: datetime | None = None
     first_way: bool = False
     called: bool = False
     smoke_tests: int = 0
+    asked: Asked | None = None
+    forward: bool = True
 
 
 class Outcome(StrEnum):
@@ -102,6 +212,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     SUPERSEDED = "superseded"
     ABANDONED = "abandoned"
+    BLOCKED = "blocked"
     DELETED = "deleted"
 
 
@@ -140,6 +251,17 @@ class EndpointState:
         sightings: by version, when events told of approvals and rejections.
         effects: what is owed.
         told: what the operator was told since the last attempt that needs telling only once.
+        policy: the group's present policy, as it was accepted last; None if that names another endpoint.
+        policy_is_own: whether that is the group's own, and not the default one.
+        pin: a version that an operator wants here whatever is approved later.
+        frozen: whether an operator wants nothing to be deployed.
+        retired_at: when an operator wanted the endpoint to be deleted; what was decided before is over.
+        adopted: whether somebody else made the endpoint.
+        block: what waits for a quota, for capacity, or for a permission.
+        suspects: what failed, and may not be to blame.
+        made: the names of the models and endpoint configs that attempts made and nobody deleted yet.
+        upkeep: the autoscaling, alarms and tags that the endpoint was given last.
+        tending: who is changing these, so that nobody knows which there are; None if nobody.
     """
 
     name: str
@@ -155,6 +277,17 @@ class EndpointState:
     sightings: dict[int, Sighting] = field(default_factory=dict)
     effects: tuple[Effect, ...] = ()
     told: tuple[str, ...] = ()
+    policy: DeploymentPolicy | None = None
+    policy_is_own: bool = False
+    pin: Decision | None = None
+    frozen: bool = False
+    retired_at: datetime | None = None
+    adopted: bool = False
+    block: Block | None = None
+    suspects: tuple[Suspect, ...] = ()
+    made: tuple[str, ...] = ()
+    upkeep: Upkeep = Upkeep()
+    tending: Tending | None = None
 
     # ── what follows from it ──────────────────────────────────────────────────────────────────
     @property
@@ -167,65 +300,171 @@ class EndpointState:
         """The release that serves."""
         return next((each for each in self.releases if each.number == self.live), None)
 
-    def made(self, config: str) -> Closed | None:
+    def maker_of(self, config: str) -> Closed | None:
         """The newest closed attempt that brought, or was to bring, this endpoint config."""
         return next((each for each in reversed(self.closed) if each.config == config), None)
 
     def knows(self, config: str) -> bool:
         """Whether this endpoint config was made for this endpoint by an attempt."""
-        return self.made(config) is not None or (self.attempt is not None and self.attempt.config == config)
+        return self.maker_of(config) is not None or (
+            self.attempt is not None and self.attempt.config == config
+        )
 
     def has_failed(self, target: Target) -> bool:
         return Failure(target.version, target.decided_at, target.policy.digest) in self.failures
 
-    def candidates(self, policy: DeploymentPolicy) -> Iterator[Target]:
-        """What may be desired, best first: the last decision, then the way back."""
-        if self.decision:
-            yield Target(self.decision.version, self.decision.approved_at, policy)
+    @property
+    def wanted(self) -> Decision | None:
+        """The decision that counts: the pinned one before the last one; none that came before retiring."""
+        decision = self.pin or self.decision
+        over = decision and self.retired_at and decision.approved_at <= self.retired_at
+        return None if over else decision
+
+    def candidates(self, serving: str = "") -> Iterator[Target]:
+        """What may be desired, best first: the pinned and the last decision, the way back, and what serves.
+
+        Args:
+            serving: the endpoint config that serves. An attempt that was superseded may have brought it.
+        """
+        if self.policy is None:
+            return
+        for decision in (self.pin, self.decision):
+            if decision and not (self.retired_at and decision.approved_at <= self.retired_at):
+                yield Target(decision.version, decision.approved_at, self.policy, decision.by)
         for release in self.releases:
-            if release.target:
-                yield replace(release.target, policy=policy)
+            if release.target and not (self.retired_at and release.closed_at <= self.retired_at):
+                yield replace(release.target, policy=self.policy)
                 yield release.target
+        serves = self.maker_of(serving)
+        if serves and serves.target and not (self.retired_at and serves.closed_at <= self.retired_at):
+            yield serves.target
+
+    def is_forward(self, target: Target) -> bool:
+        """Whether it carries out a decision under the present policy, and does not go back."""
+        decided = {decision.version for decision in (self.pin, self.decision) if decision}
+        same_policy = self.policy is not None and self.policy.digest == target.policy.digest
+        return target.version in decided and same_policy
+
+    def has_carried(self, policy: str) -> bool:
+        """Whether a release went live under the policy with this digest."""
+        return any(release.target and release.target.policy.digest == policy for release in self.releases)
+
+    def has_let_down(self, policy: str) -> bool:
+        """Whether a version that had been live failed under the policy with this digest."""
+        return any(failure.policy == policy and not failure.first_way for failure in self.failures)
+
+    @property
+    def unexcused(self) -> tuple[Suspect, ...]:
+        """The suspects whose policy has not let down what had been live."""
+        return tuple(each for each in self.suspects if not self.has_let_down(each.policy))
+
+    def is_blocked(self, target: Target, now: datetime) -> bool:
+        return self.block is not None and self.block.target.asks_like(target) and now < self.block.until
+
+    def superfluous(self, serving: str) -> tuple[str, ...]:
+        """The names of what attempts made that neither serves, nor is tried, nor is kept by the policy."""
+        if self.policy is None and self.retired_at is None:
+            return ()
+        releases = 0 if self.policy is None else self.policy.keep_releases
+        kept = {serving, *(release.config for release in self.releases[:releases])}
+        if self.attempt:
+            kept.add(self.attempt.config)
+        if self.retired_at and not serving:
+            kept = set()
+        return tuple(name for name in self.made if name not in kept)
 
     # ── decisions ─────────────────────────────────────────────────────────────────────────────
     def sighted(self, version: int, *, approved: bool, at: datetime) -> EndpointState:
         """An event told of an approval, or of something that is none."""
-        before = self.sightings.get(version, Sighting())
+        before = self.sighting(version)
         if approved:
-            after = replace(before, approved_at=max(at, before.approved_at or at))
-        else:
-            after = replace(before, rejected_at=max(at, before.rejected_at or at))
-        if after == before:
-            return self
-        sightings = {**self.sightings, version: after}
-        while len(sightings) > SIGHTINGS_REMEMBERED:
-            del sightings[min(sightings)]
-        return replace(self, sightings=sightings)
+            return self._with(version, replace(before, approved_at=max(at, before.approved_at or at)))
+        return self._with(version, replace(before, rejected_at=max(at, before.rejected_at or at)))
 
-    def approved(self, version: int, package_modified_at: datetime) -> EndpointState:
+    def edited(self, version: int, at: datetime) -> EndpointState:
+        """An event told of an edit that left the approval alone."""
+        before = self.sighting(version)
+        return self._with(version, replace(before, edited_at=max(at, before.edited_at or at)))
+
+    def looked(self, version: int, package_modified_at: datetime) -> EndpointState:
+        """The sweep found the version approved."""
+        return self._with(version, replace(self.sighting(version), looked_at=package_modified_at))
+
+    def sighting(self, version: int) -> Sighting:
+        return self.sightings.get(version, Sighting())
+
+    def approved(self, version: int, package_modified_at: datetime, by: str = "") -> EndpointState:
         """The registry says that this version is approved. It counts if it was decided last."""
-        seen = self.sightings.get(version, Sighting())
-        at = package_modified_at
-        if seen.approved_at and (seen.rejected_at is None or seen.approved_at > seen.rejected_at):
-            at = seen.approved_at
-        decision = Decision(version, at)
+        at = self.sighting(version).standing_approval or package_modified_at
+        return self.decided_again(version, at, by)
+
+    def decided_again(self, version: int, at: datetime, by: str = "") -> EndpointState:
+        """Somebody approved this version, at that time."""
+        decision = Decision(version, at, by)
         return replace(self, decision=decision) if decision.newer_than(self.decision) else self
 
-    def decided_again(self, version: int, at: datetime) -> EndpointState:
-        """Somebody approved this version anew, at that time."""
-        decision = Decision(version, at)
-        return replace(self, decision=decision) if decision.newer_than(self.decision) else self
+    def approved_since(self, version: int, attempted: datetime) -> datetime | None:
+        """When somebody approved a version anew, as events told, since an attempt looked at its package."""
+        approval = self.sighting(version).standing_approval
+        return approval if approval and approval > attempted else None
+
+    def is_explained(self, version: int, package_modified_at: datetime, attempted: datetime) -> bool:
+        """Whether the package's time is the attempt's, or that of an edit: then nobody approved it anew."""
+        unmoved = package_modified_at <= attempted
+        return unmoved or package_modified_at == self.sighting(version).edited_at
 
     def has_heard_of(self, version: int) -> bool:
         """Whether an approval or an attempt ever concerned this version here."""
         decided = self.decision is not None and self.decision.version == version
-        return decided or version in self.sightings or version in self.ever_live
+        pinned = self.pin is not None and self.pin.version == version
+        return decided or pinned or version in self.sightings or version in self.ever_live
+
+    # ── what operators and policies say ───────────────────────────────────────────────────────
+    def governed(self, policy: DeploymentPolicy | None, *, own: bool) -> EndpointState:
+        """The group has this policy now; None if its policy names another endpoint."""
+        if policy is None:
+            return replace(self, policy=None, policy_is_own=own)
+        suspects = tuple(each for each in self.suspects if each.policy == policy.digest)
+        return replace(self, policy=policy, policy_is_own=own, suspects=suspects)
+
+    def pinned(self, version: int | None, now: datetime, by: str = "") -> EndpointState:
+        """A version is wanted here whatever is approved later; None: no longer."""
+        return replace(self, pin=Decision(version, now, by) if version else None)
+
+    def freezing(self, *, frozen: bool) -> EndpointState:
+        """An operator wants nothing to be deployed, or wants it again."""
+        return replace(self, frozen=frozen)
+
+    def adopting(self) -> EndpointState:
+        """The endpoint was made by somebody else, and is Modelgate's from now on."""
+        return replace(self, adopted=True, told=())
+
+    def retired(self, now: datetime) -> EndpointState:
+        """The endpoint is to be deleted, and stays away until something is approved."""
+        return replace(self, retired_at=now, pin=None, block=None, suspects=(), frozen=False)
+
+    def retried(self) -> EndpointState:
+        """What is blocked, or has failed under the present policy, may be tried again now."""
+        wanted = self.wanted
+        if wanted is None or self.policy is None:
+            return replace(self, block=None)
+        failure = Failure(wanted.version, wanted.approved_at, self.policy.digest)
+        failures = tuple(each for each in self.failures if each != failure)
+        return replace(self, block=None, failures=failures, told=())
+
+    @property
+    def is_frozen(self) -> bool:
+        return self.frozen or (self.policy is not None and self.policy.frozen)
 
     # ── attempts ──────────────────────────────────────────────────────────────────────────────
     def opened(self, attempt: Attempt) -> EndpointState:
         if self.attempt is not None:
             raise ValueError(f"attempt {self.attempt.number} of {self.name} is still open")
-        return replace(self, attempt=attempt, attempts_made=attempt.number, told=())
+        made = (*self.made, attempt.config) if attempt.config and not attempt.called else self.made
+        block = self.block
+        if block and attempt.target and not block.target.asks_like(attempt.target):
+            block = None
+        return replace(self, attempt=attempt, attempts_made=attempt.number, made=made, block=block, told=())
 
     def renewed(self, attempt: Attempt) -> EndpointState:
         """The open attempt begins anew, under its number and names, with a new owner."""
@@ -237,7 +476,8 @@ class EndpointState:
         """The call of attempt ``number`` returned; nothing changes if that is no longer the open one."""
         if self.attempt is None or self.attempt.number != number or self.attempt.called:
             return self
-        return replace(self, attempt=replace(self.attempt, called=True))
+        tending = replace(self.tending, owner="") if self.tending else None
+        return replace(self, attempt=replace(self.attempt, called=True), tending=tending)
 
     def smoke_test_undecided(self) -> EndpointState:
         """A smoke test could not be carried out."""
@@ -246,8 +486,20 @@ class EndpointState:
             replace(self, attempt=replace(attempt, smoke_tests=attempt.smoke_tests + 1)) if attempt else self
         )
 
-    def closed_as(self, outcome: Outcome, reason: str, now: datetime) -> EndpointState:
-        """Closes the open attempt: its one outcome, and the effects that are owed for it."""
+    def asked(self, number: int, asked: Asked) -> EndpointState:
+        """The smoke test of attempt ``number`` was asked, and waits for its answer."""
+        if self.attempt is None or self.attempt.number != number:
+            return self
+        return replace(self, attempt=replace(self.attempt, asked=asked))
+
+    def closed_as(
+        self, outcome: Outcome, reason: str, now: datetime, *, blames_policy: bool = False
+    ) -> EndpointState:
+        """Closes the open attempt: its one outcome, and the effects that are owed for it.
+
+        Args:
+            blames_policy: whether SageMaker refused what the policy says, so that no version is to blame.
+        """
         attempt = self.attempt
         if attempt is None:
             raise ValueError(f"no attempt of {self.name} is open")
@@ -261,20 +513,24 @@ class EndpointState:
         if outcome is Outcome.LIVE:
             return _went_live(after, closed, target)
         if outcome is Outcome.FAILED:
-            return _failed(after, attempt, target, reason)
+            return _failed(after, attempt, target, reason, blames_policy=blames_policy)
+        if outcome is Outcome.BLOCKED:
+            return _blocked(after, closed, target, now)
         if outcome is Outcome.SUPERSEDED:
             message = f"Version {target.version} of {self.group} is no longer wanted on endpoint {self.name}."
             news = after.news(Kind.DEPLOYMENT_SUPERSEDED, message, closed.number, version=target.version)
             return after.owing(news)
         return after
 
-    def credited(self) -> EndpointState:
-        """A decision for what already serves is live at once."""
+    def credited(self, policy: DeploymentPolicy | None = None) -> EndpointState:
+        """A decision for what already serves is live at once, and so is a policy that needs no new config."""
         release = self.release
         if release is None or release.target is None:
             return self
         target = self._credited(release.target)
-        if target == release.target:
+        if policy is not None and policy != target.policy:
+            target = replace(target, policy=policy)
+        if target == release.target and target.by == release.target.by:
             return self
         closed = tuple(replace(each, target=target) if each is release else each for each in self.closed)
         return replace(self, closed=closed)
@@ -282,10 +538,34 @@ class EndpointState:
     def serving(self, number: int | None) -> EndpointState:
         return self if self.live == number else replace(self, live=number)
 
+    # ── what stands around the endpoint, and what is left over ────────────────────────────────
+    def tending_to(self, owner: str, until: datetime, tags: Mapping[str, str]) -> EndpointState:
+        """Autoscaling, alarms and tags are about to be changed."""
+        # Of tags, too, nobody knows from now on which there are: all of them are remembered.
+        upkeep = replace(self.upkeep, tags={**tags, **self.upkeep.tags})
+        return replace(self, tending=Tending(owner, until), upkeep=upkeep)
+
+    def tagged(self, tags: dict[str, str]) -> EndpointState:
+        """The endpoint is about to be created with these tags."""
+        return replace(self, upkeep=replace(self.upkeep, tags=tags)) if tags else self
+
+    def tended(self, upkeep: Upkeep) -> EndpointState:
+        return replace(self, upkeep=upkeep, tending=None)
+
+    def pruned(self, names: Iterable[str]) -> EndpointState:
+        gone = frozenset(names)
+        return replace(self, made=tuple(name for name in self.made if name not in gone))
+
     # ── effects ───────────────────────────────────────────────────────────────────────────────
     def owing(self, *effects: Effect) -> EndpointState:
         have = {effect.id for effect in self.effects}
         return replace(self, effects=self.effects + tuple(each for each in effects if each.id not in have))
+
+    def blamed(self) -> EndpointState:
+        """Nothing is left that could show that the policy was to blame: the suspects are rejected."""
+        guilty = self.unexcused
+        suspects = tuple(each for each in self.suspects if each not in guilty)
+        return replace(self, suspects=suspects).owing(*(suspect.effect for suspect in guilty))
 
     def ticked(self, done: Container[str]) -> EndpointState:
         return replace(self, effects=tuple(effect for effect in self.effects if effect.id not in done))
@@ -303,10 +583,18 @@ class EndpointState:
         return Announce(Announcement(kind, identity, message, self.group, {"endpoint": self.name, **facts}))
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────
+    def _with(self, version: int, after: Sighting) -> EndpointState:
+        if self.sightings.get(version) == after:
+            return self
+        sightings = {**self.sightings, version: after}
+        while len(sightings) > SIGHTINGS_REMEMBERED:
+            del sightings[min(sightings)]
+        return replace(self, sightings=sightings)
+
     def _credited(self, target: Target) -> Target:
         decision = self.decision
         if decision and decision.version == target.version and decision.approved_at > target.decided_at:
-            return replace(target, decided_at=decision.approved_at)
+            return replace(target, decided_at=decision.approved_at, by=decision.by)
         return target
 
 
@@ -315,19 +603,74 @@ def _went_live(state: EndpointState, closed: Closed, target: Target) -> Endpoint
     ever_live = state.ever_live if version in state.ever_live else (*state.ever_live, version)
     message = f"Version {version} of {state.group} is live on endpoint {state.name}: {closed.reason}."
     news = state.news(Kind.RELEASE_LIVE, message, closed.number, version=version, attempt=closed.number)
-    return replace(state, live=closed.number, ever_live=ever_live, told=()).owing(news)
+    live = replace(state, live=closed.number, ever_live=ever_live, block=None, told=())
+    return _acquitted(live, target).owing(news)
 
 
-def _failed(state: EndpointState, attempt: Attempt, target: Target, reason: str) -> EndpointState:
-    failure = Failure(target.version, target.decided_at, target.policy.digest)
-    rejects = attempt.first_way and attempt.package_modified_at is not None
-    message = f"Version {target.version} of {state.group} failed on endpoint {state.name}: {reason}"
-    facts = {"version": target.version, "attempt": attempt.number, "reason": reason, "rejected": rejects}
-    effects: list[Effect] = [state.news(Kind.DEPLOYMENT_FAILED, message, attempt.number, **facts)]
-    if attempt.first_way and attempt.package_modified_at:
-        effects.insert(0, Reject(attempt.number, target.version, reason, attempt.package_modified_at))
+def _acquitted(state: EndpointState, target: Target) -> EndpointState:
+    """A policy that carries a release is not to blame for what failed under it."""
+    digest = target.policy.digest
+    guilty = [each for each in state.suspects if each.policy == digest]
+    effects = [each.effect for each in guilty if each.effect.version != target.version]
+    return replace(state, suspects=tuple(each for each in state.suspects if each not in guilty)).owing(
+        *effects
+    )
+
+
+def _failed(
+    state: EndpointState, attempt: Attempt, target: Target, reason: str, *, blames_policy: bool
+) -> EndpointState:
+    failure = Failure(target.version, target.decided_at, target.policy.digest, attempt.first_way)
     failures = (*state.failures, failure)[-FAILURES_REMEMBERED:]
-    return replace(state, failures=failures).owing(*effects)
+    state = replace(state, failures=failures, block=None)
+    message = f"Version {target.version} of {state.group} failed on endpoint {state.name}: {reason}"
+    facts: dict[str, object] = {"version": target.version, "attempt": attempt.number, "reason": reason}
+    carried = state.has_carried(target.policy.digest)
+    if blames_policy or not attempt.first_way or attempt.package_modified_at is None:
+        news = state.news(Kind.DEPLOYMENT_FAILED, message, attempt.number, **facts, rejected=False)
+        policy_fails = blames_policy or not carried
+        return (_policy_failed(state, target) if policy_fails else state).owing(news)
+    reject = Reject(attempt.number, target.version, reason, attempt.package_modified_at)
+    over = state.retired_at is not None and target.decided_at <= state.retired_at
+    replaced = over or state.policy is None or state.policy.digest != target.policy.digest
+    if not carried and replaced:
+        # Nobody asks any more, or the version is tried again under the policy that replaced this one.
+        news = state.news(Kind.DEPLOYMENT_FAILED, message, attempt.number, **facts, rejected=False)
+        return state.owing(news)
+    if state.releases and not carried:
+        message += (
+            ". Nothing has been live under its policy yet, so what served before is tried under it first"
+        )
+        news = state.news(Kind.DEPLOYMENT_FAILED, message, attempt.number, **facts, rejected=False)
+        suspect = Suspect(reject, target.policy.digest)
+        return replace(state, suspects=(*state.suspects, suspect)).owing(news)
+    news = state.news(Kind.DEPLOYMENT_FAILED, message, attempt.number, **facts, rejected=True)
+    return state.owing(reject, news)
+
+
+def _policy_failed(state: EndpointState, target: Target) -> EndpointState:
+    """What served before fails under a policy that nothing was ever live under: the policy is to blame."""
+    digest = target.policy.digest
+    message = (
+        f"The policy of {state.group} fails on endpoint {state.name}: version {target.version} does not come "
+        "up under it. No version is rejected for that; mend the policy and upload it."
+    )
+    return state.owing(state.news(Kind.POLICY_FAILED, message, digest))
+
+
+def _blocked(state: EndpointState, closed: Closed, target: Target, now: datetime) -> EndpointState:
+    before = state.block if state.block and state.block.target.asks_like(target) else None
+    tries = before.tries + 1 if before else 1
+    since = before.since if before else now
+    pause = min(FIRST_PAUSE * 2 ** min(tries - 1, 10), LONGEST_PAUSE)
+    blocked = replace(state, block=Block(target, closed.reason, tries, since, now + pause))
+    if before:
+        return blocked
+    message = (
+        f"Version {target.version} of {state.group} cannot be deployed on endpoint {state.name} for now: "
+        f"{closed.reason}. It is tried again by itself with growing pauses, or at once by `modelgate retry`."
+    )
+    return blocked.owing(state.news(Kind.DEPLOYMENT_BLOCKED, message, closed.number, version=target.version))
 
 
 def _deleted(state: EndpointState, closed: Closed) -> EndpointState:

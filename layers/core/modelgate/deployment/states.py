@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter
 
 from modelgate.deployment.state import Closed, EndpointState
+from modelgate.directory import entry_of_endpoint, entry_of_group
 from modelgate.ports import Record
 
 if TYPE_CHECKING:
@@ -48,7 +49,10 @@ class EndpointStates:
             Record(key, f"ATTEMPT#{closed.number:08}", _CLOSED.dump_json(closed).decode(), None)
             for closed in newly_closed
         ]
-        self._table.put(item, *attempts)
+        # With the first write of an endpoint it becomes known to the sweep.
+        first = state.revision == 0
+        entries = [entry_of_endpoint(state.name, state.group), entry_of_group(state.group)] if first else []
+        self._table.put(item, *attempts, *entries)
         return saved
 
     def history(self, endpoint: str) -> list[Closed]:
@@ -59,7 +63,7 @@ class EndpointStates:
 
 def _facts(state: EndpointState) -> tuple[tuple[str, str | int], ...]:
     live = state.release.target.version if state.release and state.release.target else 0
-    desired = state.decision.version if state.decision else 0
+    desired = state.wanted.version if state.wanted else 0
     attempt = state.attempt.number if state.attempt else 0
     return (
         ("endpoint", state.name),

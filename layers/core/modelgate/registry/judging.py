@@ -70,7 +70,7 @@ class Judge:
         problems: list[Problem] = []
         image = sound = None
         try:
-            image = self._image(upload, policy.policy.deployment.instances.type)
+            image = self._image(upload, policy.policy.deployment.instance_type)
         except Refused as refused:
             problems += refused.problems
         try:

@@ -35,6 +35,7 @@ class ModelPackage:
         modified_at: LastModifiedTime; it moves with every edit.
         description: ApprovalDescription.
         metadata: CustomerMetadataProperties.
+        modified_by: who edited it last; empty where SageMaker does not tell.
     """
 
     group: str
@@ -44,6 +45,7 @@ class ModelPackage:
     modified_at: datetime
     description: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    modified_by: str = ""
 
     @property
     def approved(self) -> bool:

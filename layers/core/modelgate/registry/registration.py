@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from modelgate.gate import Verdict
+    from modelgate.invocation import Invocation
     from modelgate.ports import Bucket, Bus, Registry
     from modelgate.registry.judging import Judge, Judgement
     from modelgate.registry.upload import CompleteUpload, Upload
@@ -50,7 +51,6 @@ class Registrar:
 
     Args:
         stack: the stack's name, written on every version.
-        time_limit_seconds: after so long an invocation is over, and its claim is nobody's.
         clock: the time, in UTC.
     """
 
@@ -63,7 +63,6 @@ class Registrar:
         registry: Registry,
         bus: Bus,
         stack: str,
-        time_limit_seconds: float,
         clock: Callable[[], datetime],
     ) -> None:
         self._bucket = bucket
@@ -72,10 +71,9 @@ class Registrar:
         self._registry = registry
         self._bus = bus
         self._stack = stack
-        self._time_limit_seconds = time_limit_seconds
         self._clock = clock
 
-    def receive(self, key: str, invocation: str) -> Summary:
+    def receive(self, key: str, invocation: Invocation) -> Summary:
         """Something was uploaded at ``key``, ``models/<group>/<submission>/<file>``.
 
         Raises:
@@ -89,7 +87,7 @@ class Registrar:
                 continue  # somebody else wrote the item; look again
         return self._receive(submission, invocation)
 
-    def _receive(self, submission: SubmissionId, invocation: str) -> Summary:
+    def _receive(self, submission: SubmissionId, invocation: Invocation) -> Summary:
         # The item first, then what lies there: what is written rests on facts as new as the item.
         item = self._submissions.load(submission)
         upload = look(self._bucket, submission)
@@ -111,22 +109,22 @@ class Registrar:
         return self._settle(self._register(self._submissions.save(claim), complete, recovering=recovering))
 
     # ── who is at it ──────────────────────────────────────────────────────────────────────────
-    def _may_take_over(self, item: Submission, upload: Upload, invocation: str) -> bool:
+    def _may_take_over(self, item: Submission, upload: Upload, invocation: Invocation) -> bool:
         """Lambda's retry has the invocation's own id, and a claim that outlived its owner is free."""
-        age = (self._clock() - item.claimed_at).total_seconds()
-        if item.owner == invocation or age >= self._time_limit_seconds:
+        if item.owner == invocation.id or self._clock() >= item.owned_until:
             return True
         if item.parts != upload.parts:
             raise NotYet(f"{item.id} was uploaded anew while another invocation judges what was there before")
         return False
 
-    def _claim(self, item: Submission | None, upload: Upload, invocation: str) -> Submission:
+    def _claim(self, item: Submission | None, upload: Upload, invocation: Invocation) -> Submission:
         goes_on = item is not None and item.status is Status.CLAIMED and item.parts == upload.parts
         return Submission(
             id=upload.id,
             parts=upload.parts,
             status=Status.CLAIMED,
-            owner=invocation,
+            owner=invocation.id,
+            owned_until=invocation.until,
             claimed_at=item.claimed_at if item and goes_on else self._clock(),
             revision=item.revision if item else 0,
             effects=item.effects if item else (),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter
 
 from modelgate.announcements import id_of
+from modelgate.directory import entry_of_group
 from modelgate.effects import Announce
 from modelgate.ports import Record
 from modelgate.submission import SubmissionId
@@ -38,6 +39,7 @@ class Submission:
         version: the version that it became, 0 before.
         owner: the invocation that is at it.
         claimed_at: since when.
+        owned_until: when Lambda ends that invocation; from then on the claim is nobody's.
         revision: counts the writes; 0 was never written.
         effects: what is owed.
     """
@@ -47,6 +49,7 @@ class Submission:
     status: Status
     owner: str
     claimed_at: datetime
+    owned_until: datetime
     version: int = 0
     revision: int = 0
     effects: tuple[Announce, ...] = ()
@@ -86,7 +89,10 @@ class Submissions:
             ("version", saved.version),
         )
         document = _SUBMISSION.dump_json(saved).decode()
-        self._table.put(Record(_key_of(saved.id), "STATE", document, saved.revision, facts))
+        item = Record(_key_of(saved.id), "STATE", document, saved.revision, facts)
+        # From its first version on, the sweep looks after a group.
+        registered = saved.status is Status.REGISTERED and saved.effects
+        self._table.put(item, *([entry_of_group(saved.id.group)] if registered else []))
         return saved
 
 

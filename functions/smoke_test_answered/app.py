@@ -1,0 +1,10 @@
+"""What an asynchronous endpoint answered decides the attempt that waits for it."""
+
+from modelgate.deployment.reconcile import Report
+from modelgate.events import ObjectCreated
+from modelgate.runtime import Runtime, handles
+
+
+@handles(ObjectCreated)
+def handler(answered: ObjectCreated, runtime: Runtime) -> Report:
+    return runtime.reconciler.answered(answered.key, runtime.invocation)

@@ -1,0 +1,120 @@
+"""What happens in one run: a list of moves, each with two small numbers that say which and how much.
+
+Every list is a valid schedule: a move that has nothing to act on does nothing. So a schedule that shows
+a violation can be made smaller by leaving moves out.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+VERSIONS = 5
+# The numbers of the policies that a world begins with; those that nothing comes up under come later.
+POLICIES_AT_FIRST = (0, 0, 1, 1, 2, 7, 8)
+
+# Operators and data scientists; time; deliveries; handlers, call by call; AWS; and what goes wrong.
+WEIGHTS: dict[str, float] = {
+    "approve": 10,
+    "reject": 4,
+    "edit": 5,
+    "policy": 4,
+    "upload": 0.4,
+    "pin": 0.7,
+    "unpin": 0.5,
+    "freeze": 0.4,
+    "unfreeze": 1,
+    "retry": 0.7,
+    "retire": 0.15,
+    "deliver": 16,
+    "start": 14,
+    "step": 16,
+    "run": 10,
+    "duplicate": 5,
+    "lose": 4,
+    "cut": 12,
+    "sweep": 2.5,
+    "advance": 16,
+    "alarm": 7,
+    "calm": 3,
+    "throttle": 1.5,
+    "refuse answer": 1.5,
+    "die": 3,
+    "die after": 3,
+    "wait": 4,
+    "stock": 2.5,
+    "quota": 0.8,
+}
+
+
+@dataclass(frozen=True)
+class Move:
+    """One thing that happens; ``which`` and ``much`` choose among what there is at that moment."""
+
+    kind: str
+    which: int = 0
+    much: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.which} {self.much}"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """One run.
+
+    Attributes:
+        moves: what happens, in this order; then everything comes to rest.
+        never_ping: versions whose container never answers /ping.
+        answer_wrongly: versions whose container fails every request.
+        first_policy: the number of the policy that there is from the beginning.
+    """
+
+    moves: tuple[Move, ...]
+    never_ping: frozenset[int] = frozenset()
+    answer_wrongly: frozenset[int] = frozenset()
+    first_policy: int = 0
+
+    def __str__(self) -> str:
+        head = (
+            f"versions that never ping {sorted(self.never_ping)}, that answer wrongly "
+            f"{sorted(self.answer_wrongly)}, first policy {self.first_policy}"
+        )
+        return "\n".join([head, *(f"  {move}" for move in self.moves)])
+
+
+def random_schedule(seed: str) -> Schedule:
+    """The schedule of this seed; always the same."""
+    chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
+    # Each schedule leaves some kinds of moves out and has more of others, and so gets further with them.
+    kinds = list(WEIGHTS)
+    weights = [weight * chance.choice([0, 0.5, 1, 1, 1, 3]) for weight in WEIGHTS.values()]
+    moves = [
+        Move(kind, chance.randint(0, 9), chance.randint(0, 9))
+        for kind in chance.choices(kinds, weights, k=chance.randint(5, 60))
+    ]
+    first, second, third = chance.sample(range(1, VERSIONS + 1), 3)
+    opening = chance.choice(
+        [
+            (),
+            _goes_live(first),
+            (*_goes_live(first), *_goes_live(second)),
+            (*_goes_live(first), *_goes_live(second), Move("reject", second - 1), Move("deliver")),
+            (*_goes_live(first), *_goes_live(second), Move("policy", chance.randint(0, 9)), Move("deliver")),
+            (*_goes_live(first), *_goes_live(third)),
+        ]
+    )
+    # What goes live in the opening does so because nothing is wrong with it; the third may well be.
+    free = [version for version in range(1, VERSIONS + 1) if version not in {first, second}]
+    return Schedule(
+        moves=(*opening, *moves),
+        never_ping=frozenset(version for version in free if chance.random() < 0.35),
+        answer_wrongly=frozenset(version for version in free if chance.random() < 0.35),
+        first_policy=chance.choice(POLICIES_AT_FIRST),
+    )
+
+
+def _goes_live(version: int) -> tuple[Move, ...]:
+    """A version is approved, and everything goes its way."""
+    step = Move("advance")
+    return (Move("approve", version - 1), Move("deliver"), step, step, Move("deliver"))

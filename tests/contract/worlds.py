@@ -1,0 +1,216 @@
+"""The two implementations of the ports, and what tests of them have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from localcloud import LocalCloud
+from modelgate.aws.autoscaling import InstanceScaling
+from modelgate.aws.cloudwatch import EndpointAlarms
+from modelgate.aws.dynamodb import DynamoTable
+from modelgate.aws.eventbridge import EventBridgeBus
+from modelgate.aws.s3 import S3Bucket
+from modelgate.aws.sagemaker import STACK_TAG, SageMakerHosting, SageMakerRegistry
+from modelgate.aws.sagemaker_runtime import SageMakerPredictions
+from modelgate.policy import DeploymentPolicy
+from modelgate.ports import Bucket, Bus, Hosting, Predictions, Registry, Scaling, Table, Watch
+from modelgate.registry.package import Registration
+from tests.fakes.aws import Calls, Clock, FakeBucket, FakeBus, FakeTable
+from tests.fakes.sagemaker import FakeHosting, FakeSageMaker, FakeScaling, FakeWatch
+from tests.simulation.chain import FAILS_TO_PREDICT, NEVER_LOADS, SCRIPT, artifact
+
+ARN = "arn:aws:sagemaker:eu-central-1:123456789012"
+STACK = "modelgate"
+BARE = DeploymentPolicy()
+
+
+@dataclass
+class World:
+    """One implementation of the ports, and what a test needs besides.
+
+    Attributes:
+        upload: puts an object as a user does, and returns its version.
+        approve: approves a version as an operator does.
+        settle: waits until an endpoint has come to rest, and has answered what it was asked.
+        announced: the ids on the bus.
+        never_loads, fails_to_predict: the containers of a version do, where its artifact alone does not
+            bring that about.
+        ring: an alarm goes off.
+        run_out: for the next who asks AWS has no such instances.
+        add_endpoint: somebody else makes an endpoint, with a model that is there and a variant.
+        tags: an endpoint's tags, without the stack's own.
+    """
+
+    bucket: Bucket
+    table: Table
+    bus: Bus
+    registry: Registry
+    hosting: Hosting
+    scaling: Scaling
+    watch: Watch
+    predictions: Predictions
+    upload: Callable[[str, bytes], str]
+    approve: Callable[[str, int], None]
+    settle: Callable[[str], object]
+    announced: Callable[[], list[object]]
+    never_loads: Callable[[int], None]
+    fails_to_predict: Callable[[int], None]
+    ring: Callable[[str], None]
+    run_out: Callable[[str], None]
+    add_endpoint: Callable[[str, str, str], None]
+    tags: Callable[[str], dict[str, str]]
+
+
+def in_memory() -> World:
+    calls = Calls()
+    bucket, sagemaker, bus = FakeBucket(calls), FakeSageMaker(calls, Clock(datetime.now(UTC))), FakeBus(calls)
+
+    def settle(endpoint: str) -> None:
+        while sagemaker.advance(endpoint) or sagemaker.answer(bucket):
+            pass
+
+    def ring(alarm: str) -> None:
+        sagemaker.alarms[alarm] = "ALARM"
+
+    def add_endpoint(name: str, model: str, variant: str) -> None:
+        sagemaker.add_endpoint(name, model)
+        endpoint = sagemaker.endpoint(name)
+        assert endpoint is not None
+        endpoint.variants = (variant,)
+
+    def tags(endpoint: str) -> dict[str, str]:
+        found = sagemaker.endpoint(endpoint)
+        return found.tags if found else {}
+
+    return World(
+        bucket,
+        FakeTable(calls),
+        bus,
+        sagemaker,
+        FakeHosting(sagemaker),
+        FakeScaling(calls, sagemaker),
+        FakeWatch(calls, sagemaker),
+        sagemaker,
+        upload=lambda key, body: bucket.put(key, body).version,
+        approve=lambda group, version: sagemaker.decide(group, version, "Approved"),
+        settle=settle,
+        announced=lambda: [each.id for each in bus.announced],
+        never_loads=sagemaker.never_ping.add,
+        fails_to_predict=sagemaker.answer_wrongly.add,
+        ring=ring,
+        run_out=sagemaker.out_of_stock.add,
+        add_endpoint=add_endpoint,
+        tags=tags,
+    )
+
+
+def on(cloud: LocalCloud, function: str | None = None) -> World:
+    """The adapters over a local cloud; with the rights of a function's role, if one is named."""
+    s3, sagemaker, cloudwatch = cloud.client("s3"), cloud.client("sagemaker"), cloud.client("cloudwatch")
+    name = cloud.outputs["Bucket"]
+
+    def client(service: str) -> Any:
+        if function is None:
+            return cloud.client(service)
+        role = f"arn:aws:iam::123456789012:role/{cloud.function(function).role}"
+        return cloud._started.client_of(role, service)
+
+    def add_endpoint(endpoint: str, model: str, variant: str) -> None:
+        served = {
+            "VariantName": variant,
+            "ModelName": model,
+            "InstanceType": "ml.m5.large",
+            "InitialInstanceCount": 1,
+        }
+        sagemaker.create_endpoint_config(
+            EndpointConfigName=f"{endpoint}-by-hand", ProductionVariants=[served]
+        )
+        sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=f"{endpoint}-by-hand")
+        cloud.settle()
+
+    def tags(endpoint: str) -> dict[str, str]:
+        listed = sagemaker.list_tags(ResourceArn=f"{ARN}:endpoint/{endpoint}")["Tags"]
+        return {tag["Key"]: tag["Value"] for tag in listed if tag["Key"] != STACK_TAG}
+
+    return World(
+        S3Bucket(client("s3"), name),
+        DynamoTable(client("dynamodb"), cloud.outputs["Table"]),
+        EventBridgeBus(client("events"), cloud.outputs["Bus"]),
+        SageMakerRegistry(client("sagemaker"), ARN),
+        SageMakerHosting(client("sagemaker"), ARN, STACK, cloud.outputs["ExecutionRole"], name),
+        InstanceScaling(client("application-autoscaling"), client("cloudwatch"), STACK),
+        EndpointAlarms(client("cloudwatch"), STACK),
+        SageMakerPredictions(client("sagemaker-runtime"), name),
+        upload=lambda key, body: str(s3.put_object(Bucket=name, Key=key, Body=body)["VersionId"]),
+        approve=lambda group, version: sagemaker.update_model_package(
+            ModelPackageArn=f"{ARN}:model-package/{group}/{version}", ModelApprovalStatus="Approved"
+        ),
+        settle=lambda _: cloud.settle(),
+        announced=lambda: [
+            event["detail"]["id"] for event in cloud.events_seen if event["source"] == "modelgate"
+        ],
+        never_loads=lambda _: None,
+        fails_to_predict=lambda _: None,
+        ring=lambda alarm: cloudwatch.set_alarm_state(
+            AlarmName=alarm, StateValue="ALARM", StateReason="the test says so"
+        ),
+        run_out=cloud.faults.no_capacity,
+        add_endpoint=add_endpoint,
+        tags=tags,
+    )
+
+
+def registration(group: str, token: str) -> Registration:
+    return Registration(
+        group=group,
+        token=token,
+        description="a model",
+        image="492215442770.dkr.ecr.eu-central-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3",
+        artifact_url="s3://intake/models/x/y/model.tar.gz",
+        environment={"SAGEMAKER_PROGRAM": "inference.py"},
+        framework="SKLEARN",
+        content_types=("text/csv",),
+        response_types=("text/csv",),
+        metrics_url="s3://intake/reports/x/y/metrics.json",
+        metadata={"metric.accuracy": "0.95", "modelgate.submission": "run"},
+    )
+
+
+def approved(world: World, group: str, *, script: str = SCRIPT) -> int:
+    """The group's next version, approved; its artifact can be served by the local cloud."""
+    run = f"run-{len(list(world.registry.approved_versions(group))) + 1}"
+    world.upload(f"models/{group}/{run}/model.tar.gz", artifact(group, script))
+    served = registration(group, f"{group}-{run}"[:36])
+    environment = {**served.environment, "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
+    url = f"s3://{world.bucket.name}/models/{group}/{run}/model.tar.gz"
+    version = world.registry.register(replace(served, artifact_url=url, environment=environment))
+    world.approve(group, version)
+    if script == NEVER_LOADS:
+        world.never_loads(version)
+    if script == FAILS_TO_PREDICT:
+        world.fails_to_predict(version)
+    return version
+
+
+def made(world: World, group: str, name: str, policy: DeploymentPolicy = BARE, version: int = 1) -> None:
+    """A model and an endpoint config of this name, for the endpoint that is called like the group."""
+    world.hosting.make_model(name, group, version, policy)
+    world.hosting.make_config(name, group, policy)
+
+
+def served(world: World, group: str, policy: DeploymentPolicy = BARE, script: str = SCRIPT) -> None:
+    """An endpoint, called like the group, that serves its version 1 by a config of the same name."""
+    approved(world, group, script=script)
+    made(world, group, group, policy)
+    world.hosting.create(group, group, policy)
+    world.settle(group)
+    assert look(world, group) == ("InService", group)
+
+
+def look(world: World, endpoint: str) -> tuple[str, str] | None:
+    """The endpoint's status and config."""
+    found = world.hosting.describe(endpoint)
+    return (found.status, found.config) if found else None
