@@ -229,19 +229,23 @@ class Invariants:
             live = [each for each in attempts if each.outcome is Outcome.LIVE]
             if not failed or live or not self._is_approved(version):
                 continue
-            last = failed[-1]
-            touched = [*truth.approvals_of(version), truth.edits.get(version, last.started_at)]
-            if any(at > last.started_at for at in touched) or state.is_frozen:
+            last = failed[-1].target
+            if last is None or state.is_frozen:
                 continue
+            touched = [*truth.approvals_of(version), truth.edits.get(version, last.decided_at)]
+            if any(at > last.decided_at for at in touched):
+                continue  # somebody decided again, or may have
+            if state.retired_at and last.decided_at <= state.retired_at:
+                continue  # nobody asks any more
             if any(suspect.effect.version == version for suspect in state.unexcused):
                 raise Violation(f"version {version} is suspected for ever")
-            policy = last.target.policy if last.target else None
-            carried = policy and any(
+            policy = last.policy
+            carried = any(
                 release.target and release.target.policy.digest == policy.digest
                 for release in self._states.history(GROUP)
                 if release.is_release
             )
-            if policy and works(policy) and carried:
+            if works(policy) and carried:
                 raise Violation(f"version {version} failed on its first way, and is not rejected")
 
     def _what_is_desired_serves(self, state: EndpointState) -> None:

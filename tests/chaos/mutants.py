@@ -14,7 +14,7 @@ from modelgate.deployment import planner, sweep
 from modelgate.deployment import state as remembered
 from modelgate.deployment.executor import Execution
 from modelgate.deployment.planner import Close, Prune, SmokeTest
-from modelgate.deployment.state import Attempt, EndpointState, Outcome, Target
+from modelgate.deployment.state import Attempt, EndpointState, Outcome, Sighting, Target
 from modelgate.deployment.states import EndpointStates
 from modelgate.effects import Reject
 from modelgate.events import ModelPackageStateChange
@@ -62,21 +62,12 @@ def _arrival_order() -> Iterator[Patch]:
 
 
 def _rejection_hides_approval() -> Iterator[Patch]:
-    """A rejection takes the decision away, though it was made before the approval and arrives after it."""
-    sighted = EndpointState.sighted
+    """An approval is not seen any more once a rejection was, be it one that was made before."""
 
-    def hidden(self: EndpointState, version: int, *, approved: bool, at: Any) -> EndpointState:
-        after = sighted(self, version, approved=approved, at=at)
-        hides = not approved and after.decision is not None and after.decision.version == version
-        return replace(after, decision=None) if hides else after
+    def standing(self: Sighting) -> Any:
+        return None if self.rejected_at else self.approved_at
 
-    approved_before = EndpointState.approved
-
-    def approved(self: EndpointState, version: int, at: Any, by: str = "") -> EndpointState:
-        return approved_before(self, version, at, by) if not self.sighting(version).rejected_at else self
-
-    yield patch.object(EndpointState, "sighted", hidden)
-    yield patch.object(EndpointState, "approved", approved)
+    yield patch.object(Sighting, "standing_approval", property(standing))
 
 
 def _attempt_not_written() -> Iterator[Patch]:
@@ -180,9 +171,20 @@ def _prunes_a_listing() -> Iterator[Patch]:
         init(self, *args)
         listed[:] = [self]
 
+    class Listing(tuple[str, ...]):
+        """What SageMaker lists when it is asked for, without what is kept."""
+
+        __slots__ = ()
+
+        def __bool__(self) -> bool:
+            return True
+
+        def __iter__(self) -> Iterator[str]:
+            names = sorted({*listed[0].configs, *listed[0].models})
+            return iter([name for name in names if not self.__contains__(name)])
+
     def superfluous(self: EndpointState, serving: str) -> tuple[str, ...]:
-        kept = {serving, *(release.config for release in self.releases[:3])}
-        return tuple(name for name in listed[0].configs if name not in kept)
+        return Listing((serving, *(release.config for release in self.releases[:3])))
 
     yield patch.object(FakeSageMaker, "__init__", noted)
     yield patch.object(EndpointState, "superfluous", superfluous)

@@ -16,7 +16,9 @@ POLICIES_AT_FIRST = (0, 0, 1, 1, 2, 7, 8)
 # Operators and data scientists; time; deliveries; handlers, call by call; AWS; and what goes wrong.
 WEIGHTS: dict[str, float] = {
     "approve": 10,
+    "approve again": 3,
     "reject": 4,
+    "reject what serves": 2,
     "edit": 5,
     "policy": 4,
     "upload": 0.4,
@@ -27,7 +29,7 @@ WEIGHTS: dict[str, float] = {
     "retry": 0.7,
     "retire": 0.15,
     "deliver": 16,
-    "start": 14,
+    "start": 20,
     "step": 16,
     "run": 10,
     "duplicate": 5,
@@ -35,16 +37,20 @@ WEIGHTS: dict[str, float] = {
     "cut": 12,
     "sweep": 2.5,
     "advance": 16,
-    "alarm": 7,
+    "alarm": 10,
     "calm": 3,
     "throttle": 1.5,
     "refuse answer": 1.5,
     "die": 3,
     "die after": 3,
     "wait": 4,
-    "stock": 2.5,
+    "stock": 4,
     "quota": 0.8,
 }
+
+
+# So often, before a move, comes a few that belong together.
+MOTIFS = 0.25
 
 
 @dataclass(frozen=True)
@@ -89,10 +95,11 @@ def random_schedule(seed: str) -> Schedule:
     # Each schedule leaves some kinds of moves out and has more of others, and so gets further with them.
     kinds = list(WEIGHTS)
     weights = [weight * chance.choice([0, 0.5, 1, 1, 1, 3]) for weight in WEIGHTS.values()]
-    moves = [
-        Move(kind, chance.randint(0, 9), chance.randint(0, 9))
-        for kind in chance.choices(kinds, weights, k=chance.randint(5, 60))
-    ]
+    moves: list[Move] = []
+    for kind in chance.choices(kinds, weights, k=chance.randint(5, 60)):
+        if chance.random() < MOTIFS:
+            moves += _motif(chance)
+        moves.append(Move(kind, chance.randint(0, 9), chance.randint(0, 9)))
     first, second, third = chance.sample(range(1, VERSIONS + 1), 3)
     opening = chance.choice(
         [
@@ -101,7 +108,13 @@ def random_schedule(seed: str) -> Schedule:
             (*_goes_live(first), *_goes_live(second)),
             (*_goes_live(first), *_goes_live(second), Move("reject", second - 1), Move("deliver")),
             (*_goes_live(first), *_goes_live(second), Move("policy", chance.randint(0, 9)), Move("deliver")),
-            (*_goes_live(first), *_goes_live(third)),
+            (
+                *_goes_live(first),
+                *_goes_live(second),
+                *_comes_to_something(Move("policy", chance.choice([2, 3, 5, 7]))),
+                Move("reject", second - 1),
+            ),
+            (*_goes_live(first), *_comes_to_something(Move("approve", third - 1))),
         ]
     )
     # What goes live in the opening does so because nothing is wrong with it; the third may well be.
@@ -116,5 +129,56 @@ def random_schedule(seed: str) -> Schedule:
 
 def _goes_live(version: int) -> tuple[Move, ...]:
     """A version is approved, and everything goes its way."""
+    return _comes_to_something(Move("approve", version - 1))
+
+
+def _comes_to_something(move: Move) -> tuple[Move, ...]:
     step = Move("advance")
-    return (Move("approve", version - 1), Move("deliver"), step, step, Move("deliver"))
+    return (move, Move("deliver"), step, step, Move("deliver"))
+
+
+def _motif(chance: random.Random) -> tuple[Move, ...]:
+    """Moves that belong together, and that chance alone would seldom bring in this order."""
+    one, other = chance.sample(range(VERSIONS), 2)
+    some, more = chance.randint(0, 9), chance.randint(0, 9)
+    return chance.choice(
+        [
+            # A version comes to something, or fails.
+            _comes_to_something(Move("approve", one)),
+            # An approval of which no event tells; the registry knows.
+            (Move("approve", one), Move("lose", some, 9), Move("wait", 0, 6)),
+            # What serves is rejected, and an alarm goes off on the way back.
+            (Move("reject what serves"), Move("deliver", 9), Move("alarm", some, 9), Move("deliver", 9)),
+            # Two handlers of the same news, one in the middle of the other.
+            (Move("approve", one), Move("duplicate", 9, some), Move("duplicate", 9, more), Move("run", 9)),
+            (Move("advance"), Move("duplicate", 9, some), Move("duplicate", 9, more), Move("run", 0)),
+            # Two decisions, the handler of one in the middle of that of the other.
+            (
+                Move("approve", one),
+                Move("duplicate", 9, some),
+                Move("approve", other),
+                Move("duplicate", 9, more),
+                Move("run", 0),
+            ),
+            # The news of an older rejection after that of a newer approval.
+            (Move("reject", one), Move("approve", one), Move("deliver", 9), Move("deliver", 8)),
+            # An edit of what was approved before something else was.
+            (
+                Move("approve", one),
+                Move("deliver", 9),
+                Move("approve", other),
+                Move("deliver", 9),
+                Move("edit", one),
+                Move("deliver", 9),
+            ),
+            # A sweep that has seen the endpoint as it was, and goes on while the next attempt is made.
+            (
+                Move("sweep", 4, some % 4),
+                Move("approve", one),
+                Move("duplicate", 9, 4 + more % 5),
+                Move("run"),
+            ),
+            # Somebody approves again what is being tried.
+            (Move("approve", one), Move("deliver", 9), Move("approve again"), Move("advance")),
+        ]
+    )

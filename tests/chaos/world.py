@@ -158,6 +158,8 @@ class World:
             self.sagemaker.add_package(GROUP, **metadata)
         self._moves: Mapping[str, Callable[[Move], object]] = {
             "approve": lambda move: self._decide(move.which, "Approved"),
+            "reject what serves": lambda _: self._reject_what_serves(),
+            "approve again": lambda _: self._approve_again(),
             "reject": lambda move: self._decide(move.which, "Rejected"),
             "edit": self._edit,
             "policy": lambda move: self._upload_policy(move.which),
@@ -179,7 +181,7 @@ class World:
             "refuse answer": lambda move: self._go_on(move, Fate.ANSWER_LOST),
             "die": lambda move: self._go_on(move, Fate.DIES_BEFORE),
             "die after": lambda move: self._go_on(move, Fate.DIES_AFTER),
-            "sweep": lambda move: self._sweep(to_the_end=move.much > 3),
+            "sweep": lambda move: self._go_some_way(self._sweep(to_the_end=False), move.which + move.much),
             "advance": lambda _: self.advance(),
             "alarm": self._alarm,
             "calm": lambda _: self.sagemaker.set_alarms(GROUP, "OK"),
@@ -250,6 +252,17 @@ class World:
             Decided(self.sagemaker.package(GROUP, version).modified_at, version, approval)
         )
 
+    def _approve_again(self) -> None:
+        """Somebody approves what is being tried, or was approved last, once more."""
+        last = self.truth.last_approval
+        if last:
+            self._decide(self.sagemaker.versions(GROUP).index(last.version), "Approved")
+
+    def _reject_what_serves(self) -> None:
+        version = self.sagemaker.serves(GROUP)
+        if version:
+            self._decide(self.sagemaker.versions(GROUP).index(version), "Rejected")
+
     def _edit(self, move: Move) -> None:
         version = self._version(move.which)
         self.clock.forward(1)
@@ -308,10 +321,14 @@ class World:
             return
         if model.version in self.sagemaker.never_ping or "alarm" in reason:
             self.truth.failed[model.version] = self.clock.now
-        last = self.truth.last_approval
-        goes_back = self._was_live(model.version) and last is not None and last.version != model.version
-        if "alarm" in reason and not goes_back:
+        if "alarm" in reason and not self._goes_back(model.version):
             self.truth.unlucky.add(model.version)
+
+    def _goes_back(self, version: int) -> bool:
+        """Whether what serves was approved after this version, which had been live before."""
+        served = self.sagemaker.serves(GROUP)
+        newer, older = (max(self.truth.approvals_of(each or 0), default=None) for each in (served, version))
+        return self._was_live(version) and newer is not None and older is not None and newer > older
 
     def _was_live(self, version: int) -> bool:
         history = EndpointStates(self.memory.table).history(GROUP)
@@ -332,18 +349,29 @@ class World:
     def _deliver(self, move: Move) -> None:
         self._collect()
         if self.pending:
-            self._begin(self.pending.pop(move.which % len(self.pending)), to_the_end=True)
+            self._begin(self._taken(move), to_the_end=True)
 
     def _start(self, move: Move) -> Task | None:
         """The handler of an event makes a few calls, and then others have their turn."""
         self._collect()
         if not self.pending:
             return None
-        task = self._begin(self.pending.pop(move.which % len(self.pending)), to_the_end=False)
-        for _ in range(move.much):
+        task = self._begin(self._taken(move), to_the_end=False)
+        self._go_some_way(task, move.much)
+        return task
+
+    def _chosen(self, move: Move) -> int:
+        """The place of the event that a move is about: 9 is the newest, 8 the one before it."""
+        from_the_end = {9: -1, 8: -2}
+        return from_the_end.get(move.which, move.which) % len(self.pending)
+
+    def _taken(self, move: Move) -> Delivery:
+        return self.pending.pop(self._chosen(move))
+
+    def _go_some_way(self, task: Task, much: int) -> None:
+        for _ in range(100 if much > 8 else much):
             if not task.over:
                 self._step(task, Fate.GOES_WELL)
-        return task
 
     def _cut(self, move: Move) -> None:
         """The handler of an event dies after a few calls."""
@@ -354,8 +382,9 @@ class World:
     def _duplicate(self, move: Move) -> None:
         self._collect()
         if self.pending:
-            again = self.pending[move.which % len(self.pending)]
-            self._begin(replace(again, request_id=f"request-{next(self._ids)}"), to_the_end=move.much > 4)
+            again = self.pending[self._chosen(move)]
+            task = self._begin(replace(again, request_id=f"request-{next(self._ids)}"), to_the_end=False)
+            self._go_some_way(task, move.much)
 
     def _lose(self, move: Move) -> None:
         # Mostly what hurts most: the news of an approval.
@@ -366,11 +395,11 @@ class World:
             self.pending.remove(lost)
             self.truth.lost.add(lost.version)
 
-    def _sweep(self, *, to_the_end: bool) -> None:
+    def _sweep(self, *, to_the_end: bool) -> Task:
         self.truth.late |= {delivery.version for delivery in self.pending}
         self.truth.late |= {task.delivery.version for task in self.tasks}
         delivery = Delivery("sweep_due", events.sweep_due(self.clock.now), f"request-{next(self._ids)}")
-        self._begin(delivery, to_the_end=to_the_end)
+        return self._begin(delivery, to_the_end=to_the_end)
 
     # ── handlers ──────────────────────────────────────────────────────────────────────────────
     def _begin(self, delivery: Delivery, *, to_the_end: bool) -> Task:
@@ -393,7 +422,7 @@ class World:
 
     def _run_on(self, move: Move) -> None:
         if self.tasks:
-            self._finish(self.tasks[move.which % len(self.tasks)])
+            self._finish(self.tasks[-1 if move.which == 9 else move.which % len(self.tasks)])
 
     def _finish(self, task: Task) -> None:
         self._end(task, Fate.GOES_WELL)
@@ -434,8 +463,8 @@ class World:
             self.sagemaker.set_alarms(GROUP, "OK")
 
     def _stock(self, move: Move) -> None:
-        if move.much > 4:
-            self.sagemaker.out_of_stock.add(SCARCE if move.which % 2 else "ml.m5.large")
+        if move.much > 2:
+            self.sagemaker.out_of_stock.add("ml.m5.large" if move.which % 3 else SCARCE)
         else:
             self.sagemaker.out_of_stock.clear()
 

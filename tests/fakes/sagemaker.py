@@ -351,7 +351,13 @@ class FakeSageMaker:
         self._calls.make("AddTags", tag)
 
     def carries_tag(self, endpoint: str) -> bool:
-        return self._calls.make("ListTags", lambda: self._endpoints[endpoint.lower()].tagged)
+        def look() -> bool:
+            there = self._endpoints.get(endpoint.lower())
+            if there is None:
+                raise NotFound("ListTags", "ValidationException", endpoint)
+            return there.tagged
+
+        return self._calls.make("ListTags", look)
 
     def describe_endpoint(self, name: str) -> Endpoint | None:
         def look() -> Endpoint | None:

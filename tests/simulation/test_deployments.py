@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,29 +10,18 @@ import joblib
 import pytest
 from sklearn.dummy import DummyClassifier
 
-from localcloud import Delivery, LocalCloud
 from modelgate.submission import SmokeTest
 from modelgate_cli.pack import pack
-from tests.simulation.chain import FAILS_TO_PREDICT, NEVER_LOADS, Chain
+from tests.simulation.chain import FAILS_TO_PREDICT, NEVER_LOADS, Chain, loads_when_there_is
 from tests.simulation.conftest import Watch
-
-
-def _on(function: str, chain: Chain) -> Callable[[Delivery], bool]:
-    """Deliveries to a function that are about the chain's group or endpoint."""
-
-    def matches(delivery: Delivery) -> bool:
-        detail = delivery.event["detail"]
-        about = detail.get("ModelPackageGroupName") or detail.get("EndpointName")
-        return delivery.function == function and about == chain.group
-
-    return matches
 
 
 def test_an_upload_becomes_a_prediction(chain: Chain) -> None:
     version = chain.deploy("first")
     assert chain.ask("6.0,3.0") == "first says setosa to 6.0,3.0"
     assert chain.endpoint()["EndpointStatus"] == "InService"
-    assert chain.news() == ["Submission Waiting", "Model Registered", "Release Live"] or chain.news() == [
+    # Whether the artifact is looked at before the manifest has come too is a matter of moments.
+    assert [each for each in chain.news() if each != "Submission Waiting"] == [
         "Model Registered",
         "Release Live",
     ]
@@ -47,13 +35,22 @@ def test_an_update_in_place_keeps_answering(chain: Chain) -> None:
     assert chain.outcomes() == [(1, "live"), (2, "live")]
 
 
-def test_three_quick_approvals_end_at_the_last_one(chain: Chain) -> None:
+def test_three_quick_approvals_end_at_the_last_one(chain: Chain, tmp_path: Path) -> None:
     chain.deploy("first")
-    versions = [chain.register(name) for name in ("second", "third", "fourth")]
-    chain.approve(*versions)
+    loads = tmp_path / "it may load"
+    chain.register("second", loads_when_there_is(loads))
+    chain.register("third")
+    chain.register("fourth")
+    chain.approve(2)
+    chain.await_status("UPDATING")
+    chain.approve(3, 4)
+    chain.await_decisions(3, 4)
+    loads.touch()
     chain.cloud.settle()
     assert chain.ask().startswith("fourth")
-    assert chain.outcomes()[-1] == (4, "live")
+    assert chain.outcomes() == [(1, "live"), (2, "superseded"), (4, "live")]
+    assert chain.news()[-2:] == ["Deployment Superseded", "Release Live"]
+    assert set(chain.versions().values()) == {"Approved"}
 
 
 def test_a_silent_rollback_is_a_failure_with_the_reason(chain: Chain) -> None:
@@ -87,15 +84,6 @@ def test_a_first_creation_that_fails_leaves_no_endpoint_and_the_next_version_get
     assert chain.ask().startswith("second")
 
 
-def test_rejecting_the_live_version_goes_back(chain: Chain) -> None:
-    chain.deploy("first")
-    chain.deploy("second")
-    chain.decide(2, "Rejected")
-    chain.cloud.settle()
-    assert chain.ask().startswith("first")
-    assert chain.outcomes() == [(1, "live"), (2, "live"), (1, "live")]
-
-
 def test_the_endpoint_and_all_that_it_is_made_of_carry_the_stacks_tag(chain: Chain) -> None:
     chain.deploy("first")
     endpoint = chain.endpoint()
@@ -119,7 +107,7 @@ def test_every_event_twice_changes_nothing(chain: Chain) -> None:
 def test_approvals_that_arrive_in_the_wrong_order_end_at_the_last_one_made(chain: Chain) -> None:
     chain.deploy("first")
     versions = [chain.register(name) for name in ("second", "third")]
-    held = chain.cloud.faults.hold(_on("ApprovalChanged", chain))
+    held = chain.cloud.faults.hold(chain.on("ApprovalChanged"))
     chain.approve(*reversed(versions))
     chain.cloud.settle()
     held.release(reverse=True)
@@ -167,7 +155,7 @@ def test_a_call_that_stays_throttled_ends_in_the_queue_of_failed_invocations(
     chain.approve(version)
     chain.cloud.settle()
     chain.cloud.faults.clear()
-    (failed,) = _failed_invocations(chain.cloud)
+    (failed,) = _failed_invocations(chain)
     assert failed["requestContext"]["condition"] == "RetriesExhausted"
     assert failed["requestPayload"]["detail"]["ModelPackageGroupName"] == chain.group
     assert "CreateModel: ThrottlingException" in failed["responsePayload"]["errorMessage"]
@@ -176,18 +164,6 @@ def test_a_call_that_stays_throttled_ends_in_the_queue_of_failed_invocations(
     chain.cloud.publish(failed["requestPayload"])
     chain.cloud.settle()
     assert chain.ask().startswith("first")
-
-
-def test_an_endpoint_that_somebody_else_made_is_left_alone(chain: Chain) -> None:
-    chain.deploy("first")
-    client = chain.cloud.client("sagemaker")
-    other = f"{chain.group[:40]}-theirs"
-    client.create_endpoint(EndpointName=other, EndpointConfigName=chain.endpoint()["EndpointConfigName"])
-    chain.cloud.settle()
-    theirs = Chain(chain.cloud, other)
-    theirs.deploy("second")
-    assert theirs.ask().startswith("first")
-    assert theirs.news()[-1] == "Deployment Refused"
 
 
 def test_a_packed_model_without_a_script_of_its_own_answers_a_row_of_csv(
@@ -229,8 +205,10 @@ def test_operators_get_a_readable_message(chain: Chain) -> None:
     assert all(each["message"] and each["group"] == chain.group for each in told)
 
 
-def _failed_invocations(cloud: LocalCloud) -> list[Any]:
-    messages = cloud.client("sqs").receive_message(
-        QueueUrl=cloud.outputs["FailedInvocationsQueue"], MaxNumberOfMessages=10
+def _failed_invocations(chain: Chain) -> list[Any]:
+    """What lies in the queue about this group."""
+    messages = chain.cloud.client("sqs").receive_message(
+        QueueUrl=chain.cloud.outputs["FailedInvocationsQueue"], MaxNumberOfMessages=10
     )
-    return [json.loads(message["Body"]) for message in messages.get("Messages", [])]
+    failed = [json.loads(message["Body"]) for message in messages.get("Messages", [])]
+    return [each for each in failed if chain.group in json.dumps(each["requestPayload"])]

@@ -177,6 +177,9 @@ def test_the_sweep_finds_an_approval_of_which_no_event_told(iris: Deployment) ->
     iris.approve(iris.register())
     iris.sagemaker.events.clear()
     iris.sweep()
+    assert iris.live == 2, "the event may still be on its way"
+    iris.clock.forward(1200)
+    iris.sweep()
     iris.settle()
     assert iris.live == 3
 

@@ -4,6 +4,7 @@ Calls: the n-th call of an operation is throttled, refused, loses its answer, or
 dies there. Events: a delivery is dropped, doubled or held back, and let go later in any order.
 
     cloud.faults.throttle("sagemaker:CreateModel")                       # the next one
+    cloud.faults.throttle_every(5, times=10)                             # every fifth call of the functions
     cloud.faults.lose_answer("sagemaker:UpdateEndpoint", nth=2)          # took effect, nobody hears of it
     cloud.faults.die("dynamodb:PutItem", function="ApprovalChanged")     # the handler dies before the call
     cloud.faults.die("dynamodb:PutItem", when="after")                   # … or right after it
@@ -100,12 +101,33 @@ class Held:
         self.deliveries = []
 
 
+@dataclass
+class _Throttling:
+    """Of the calls that functions make, every n-th."""
+
+    every: int
+    times: int
+    function: str | None
+    calls: int = 0
+
+    def meets(self, function: str | None) -> bool:
+        """Whether this call is one; counts it."""
+        if function is None or self.function not in {None, function} or self.times <= 0:
+            return False
+        self.calls += 1
+        if self.calls % self.every:
+            return False
+        self.times -= 1
+        return True
+
+
 class Faults:
     """The faults that are to come. Those of one operation come in the order in which they were asked for."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._calls: list[_CallFault] = []
+        self._throttlings: list[_Throttling] = []
         self._events: list[_EventFault] = []
         self._short_of: Counter[str] = Counter()
         self._failing_rollbacks: Counter[str] = Counter()
@@ -115,9 +137,12 @@ class Faults:
 
     def throttle(self, operation: str, *, nth: int = 1, times: int = 1, function: str | None = None) -> None:
         """The n-th call from now on, and ``times`` in a row, is throttled."""
-        code = _THROTTLED.get(operation.split(":", 1)[0], "ThrottlingException")
-        error = ServiceError(code, "Rate exceeded", 503 if code == "SlowDown" else 400)
-        self._add(operation, nth, times, function, "refuse", error)
+        self._add(operation, nth, times, function, "refuse", _throttled(operation))
+
+    def throttle_every(self, nth: int, *, times: int, function: str | None = None) -> None:
+        """Of all the calls that functions make, every n-th is throttled; ``times`` in all."""
+        with self._lock:
+            self._throttlings.append(_Throttling(nth, times, function))
 
     def refuse(
         self,
@@ -192,6 +217,7 @@ class Faults:
         """No fault is to come any more. What is held stays held."""
         with self._lock:
             self._calls.clear()
+            self._throttlings.clear()
             self._short_of.clear()
             self._failing_rollbacks.clear()
             self._events = [fault for fault in self._events if fault.kind == "hold"]
@@ -227,6 +253,10 @@ class Faults:
         fault = self._strike(call.name, call.caller.function, "refuse")
         if fault is not None and fault.error is not None:
             raise fault.error
+        with self._lock:
+            throttled = any(each.meets(call.caller.function) for each in self._throttlings)
+        if throttled:
+            raise _throttled(call.name)
 
     def after(self, call: Call) -> None:
         """Raise what is to come instead of the answer."""
@@ -284,3 +314,9 @@ class Faults:
     def _add_event(self, fault: _EventFault) -> None:
         with self._lock:
             self._events.append(fault)
+
+
+def _throttled(operation: str) -> ServiceError:
+    """How the service of an operation says that there were too many calls."""
+    code = _THROTTLED.get(operation.split(":", 1)[0], "ThrottlingException")
+    return ServiceError(code, "Rate exceeded", 503 if code == "SlowDown" else 400)

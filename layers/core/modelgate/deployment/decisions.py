@@ -67,8 +67,11 @@ class Decisions:
             return Report(state.name, note="never approved, so nothing hangs on it")
         said_approved = detail.approval_status == "Approved"
         after = state.sighted(detail.version, approved=said_approved, at=event.decided_at)
-        if package and approved:
-            after = after.approved(detail.version, package.modified_at, package.modified_by)
+        # An approval that only the registry tells of has its own event on its way, with its own time; where
+        # that is lost, the sweep goes by what the registry has.
+        standing = after.sighting(detail.version).standing_approval
+        if package and approved and standing:
+            after = after.decided_again(detail.version, standing, package.modified_by)
         execution.state = after
         return self._reconciler.reconcile(execution, invocation)
 

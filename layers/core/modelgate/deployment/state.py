@@ -23,6 +23,7 @@ OTHERS_REMEMBERED = 20
 SIGHTINGS_REMEMBERED = 200
 FAILURES_REMEMBERED = 100
 TOLD_REMEMBERED = 20
+SUSPECTS_REMEMBERED = 20
 # A smoke test that could not be carried out (throttles, time-outs) is tried this often.
 SMOKE_TESTS = 10
 # An approval, and any other edit, moves a package's time; which of them it was the event tells. It is
@@ -355,8 +356,11 @@ class EndpointState:
 
     @property
     def unexcused(self) -> tuple[Suspect, ...]:
-        """The suspects whose policy has not let down what had been live."""
-        return tuple(each for each in self.suspects if not self.has_let_down(each.policy))
+        """The suspects that nothing speaks for: their policy is the present one, and has not let us down."""
+        present = self.policy.digest if self.policy else ""
+        return tuple(
+            each for each in self.suspects if each.policy == present and not self.has_let_down(present)
+        )
 
     def is_blocked(self, target: Target, now: datetime) -> bool:
         return self.block is not None and self.block.target.asks_like(target) and now < self.block.until
@@ -422,10 +426,7 @@ class EndpointState:
     # ── what operators and policies say ───────────────────────────────────────────────────────
     def governed(self, policy: DeploymentPolicy | None, *, own: bool) -> EndpointState:
         """The group has this policy now; None if its policy names another endpoint."""
-        if policy is None:
-            return replace(self, policy=None, policy_is_own=own)
-        suspects = tuple(each for each in self.suspects if each.policy == policy.digest)
-        return replace(self, policy=policy, policy_is_own=own, suspects=suspects)
+        return replace(self, policy=policy, policy_is_own=own)
 
     def pinned(self, version: int | None, now: datetime, by: str = "") -> EndpointState:
         """A version is wanted here whatever is approved later; None: no longer."""
@@ -631,19 +632,19 @@ def _failed(
         policy_fails = blames_policy or not carried
         return (_policy_failed(state, target) if policy_fails else state).owing(news)
     reject = Reject(attempt.number, target.version, reason, attempt.package_modified_at)
-    over = state.retired_at is not None and target.decided_at <= state.retired_at
-    replaced = over or state.policy is None or state.policy.digest != target.policy.digest
-    if not carried and replaced:
-        # Nobody asks any more, or the version is tried again under the policy that replaced this one.
+    if state.retired_at is not None and target.decided_at <= state.retired_at:
+        # Nobody asks any more.
         news = state.news(Kind.DEPLOYMENT_FAILED, message, attempt.number, **facts, rejected=False)
         return state.owing(news)
-    if state.releases and not carried:
+    replaced = state.policy is None or state.policy.digest != target.policy.digest
+    if not carried and (state.releases or replaced):
         message += (
             ". Nothing has been live under its policy yet, so what served before is tried under it first"
         )
         news = state.news(Kind.DEPLOYMENT_FAILED, message, attempt.number, **facts, rejected=False)
         suspect = Suspect(reject, target.policy.digest)
-        return replace(state, suspects=(*state.suspects, suspect)).owing(news)
+        suspects = (*state.suspects, suspect)[-SUSPECTS_REMEMBERED:]
+        return replace(state, suspects=suspects).owing(news)
     news = state.news(Kind.DEPLOYMENT_FAILED, message, attempt.number, **facts, rejected=True)
     return state.owing(reject, news)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from modelgate.announcements import Kind, id_of
 from modelgate.deployment.governing import Governed
 from modelgate.deployment.reconcile import Report, restarting
+from modelgate.deployment.state import PATIENCE
 from modelgate.errors import AwsError, NotYet, Refused
 
 if TYPE_CHECKING:
@@ -151,6 +152,8 @@ class Sweep:
             package = execution.package(version)
             if package is None or not package.approved:
                 continue
+            if self._clock() - package.modified_at < PATIENCE:
+                continue  # its event may still be on its way, and knows better when that was
             if not execution.state.policy_is_own and not package.registered_by(self._stack):
                 continue
             found = execution.state.approved(version, package.modified_at, package.modified_by)
