@@ -192,6 +192,7 @@ def a_cloud_with_a_stack_and_a_policy(story: Story) -> None:
     policy = _HERE / "policy.yaml"
     cloud.client("s3").upload_file(str(policy), cloud.outputs["Bucket"], f"policies/{GROUP}.yaml")
     story.tell("S3", f"policies/{GROUP}.yaml is uploaded: what the group {GROUP} demands of a version")
+    story.wait_for_announcement("Policy Accepted", lambda each: each["group"] == GROUP)
 
 
 def a_tree_passes_the_gate(story: Story, *, depth: int, version: int) -> None:
@@ -265,7 +266,8 @@ def nothing_is_left_undone(story: Story) -> None:
         story.tell("registry", f"version {version} of {GROUP} is {approval}", "blue")
     story.expect("the approvals", approvals, {1: "Approved", 2: "Rejected"})
     kinds = [each["kind"] for each in story.announcements if each["kind"] != "Submission Waiting"]
-    told = ["Model Registered", "Release Live"] * 2 + ["Submission Refused", "Release Live"]
+    released = ["Model Registered", "Release Live"]
+    told = ["Policy Accepted", *released, *released, "Submission Refused", "Release Live"]
     story.expect("the announcements", kinds, told)
     for output in ("UndeliveredEventsQueue", "FailedInvocationsQueue"):
         asked = ["ApproximateNumberOfMessages"]

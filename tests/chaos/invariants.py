@@ -96,9 +96,12 @@ class Invariants:
         sagemaker, truth = self._sagemaker, self._world.truth
         itself = version in (sagemaker.never_ping | sagemaker.answer_wrongly | set(truth.failed))
         # Where nothing ever was live, nothing can show whether the version or its policy is to blame.
+        state = self._state()
+        retired_at = state.retired_at if state else None
         comparable = any(
             each.outcome is Outcome.LIVE and each.target and self._is_approved(each.target.version)
             for each in self._states.history(GROUP)
+            if retired_at is None or each.closed_at > retired_at
         )
         if not itself and comparable:
             raise Violation(f"version {version} is rejected, and never failed itself")

@@ -325,14 +325,14 @@ class World:
             self.truth.unlucky.add(model.version)
 
     def _goes_back(self, version: int) -> bool:
-        """Whether what serves was approved after this version, which had been live before."""
-        served = self.sagemaker.serves(GROUP)
-        newer, older = (max(self.truth.approvals_of(each or 0), default=None) for each in (served, version))
-        return self._was_live(version) and newer is not None and older is not None and newer > older
-
-    def _was_live(self, version: int) -> bool:
+        """Whether the version had been live, and nobody approved it since."""
         history = EndpointStates(self.memory.table).history(GROUP)
-        return any(each.is_release and each.target and each.target.version == version for each in history)
+        live = [
+            each.closed_at
+            for each in history
+            if each.is_release and each.target and each.target.version == version
+        ]
+        return bool(live) and not any(at > live[-1] for at in self.truth.approvals_of(version))
 
     # ── deliveries ────────────────────────────────────────────────────────────────────────────
     def _send(self, function: str, event: dict[str, Any], version: int = 0) -> None:
@@ -444,6 +444,9 @@ class World:
         self.tasks.remove(task)
         error = task.error
         if error is None:
+            if task.delivery.version and EndpointStates(self.memory.table).load(GROUP) is None:
+                # Refused for want of a policy: nobody remembers when it was approved.
+                self.truth.lost.add(task.delivery.version)
             return
         if not isinstance(error, ModelgateError | Crash):
             raise error

@@ -74,8 +74,12 @@ class Deployment:
         self.bucket.put(key, text)
         return self.runtime.policy_uploads.received(key, self.invocation())
 
-    def instruct(self, instruction: str, version: int | None = None, group: str = "iris") -> Report:
-        told = Instruction.model_validate({"instruction": instruction, "group": group, "version": version})
+    def instruct(
+        self, instruction: str, version: int | None = None, *, endpoint: str | None = None
+    ) -> Report:
+        told = Instruction.model_validate(
+            {"instruction": instruction, "group": self.group, "endpoint": endpoint, "version": version}
+        )
         return self.runtime.instructions.carry_out(told, self.invocation())
 
     # ── delivery ──────────────────────────────────────────────────────────────────────────────

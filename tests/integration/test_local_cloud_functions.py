@@ -224,6 +224,17 @@ def test_a_call_can_be_refused_with_any_code(tmp_path: Path, code: str) -> None:
         assert letters(cloud) == {"first"}
 
 
+def test_every_nth_call_of_the_functions_is_throttled_for_a_while(tmp_path: Path) -> None:
+    def is_throttled() -> bool:
+        outcome = cloud.invoke("Worker", {"tables": [cloud.outputs["Letters"]]})
+        letters(cloud)  # a call of the user's does not count
+        return outcome.error is not None and "Throughput" in outcome.error["errorType"]
+
+    with small_stack(tmp_path, CALLS_TWICE) as cloud:
+        cloud.faults.throttle_every(3, times=2)
+        assert [is_throttled() for _ in range(6)] == [False, True, False, True, False, False]
+
+
 def test_a_call_whose_answer_is_lost_took_effect(tmp_path: Path) -> None:
     with small_stack(tmp_path, CALLS_TWICE) as cloud:
         cloud.faults.lose_answer("dynamodb:PutItem", nth=2)

@@ -50,8 +50,17 @@ FAILS_TO_PREDICT = SCRIPT.replace(
 
 def loads_when_there_is(file: Path) -> str:
     """A model that is not loaded before there is this file."""
-    wait = f"while not pathlib.Path({str(file)!r}).exists():\n        time.sleep(0.01)\n    return pathlib"
-    return "import time\n" + SCRIPT.replace("return pathlib", wait)
+    return _waiting(file, "return pathlib")
+
+
+def answers_when_there_is(file: Path) -> str:
+    """A model that answers nothing before there is this file."""
+    return _waiting(file, 'return f"{model}')
+
+
+def _waiting(file: Path, before: str) -> str:
+    wait = f"while not pathlib.Path({str(file)!r}).exists():\n        time.sleep(0.01)\n    "
+    return "import time\n" + SCRIPT.replace(before, wait + before)
 
 
 _GATE: dict[str, object] = {"metrics": [{"name": "accuracy", "goal": "maximize", "at_least": 0.9}]}
@@ -199,21 +208,18 @@ class Chain:
         """Returns when an event has told that an update bakes."""
         self._await(lambda: "Baking" in self.stages())
 
-    def await_decisions(self, *versions: int) -> None:
-        """Returns when the approvals of these versions have been taken up."""
+    def await_run(self, function: str, **told: object) -> None:
+        """Returns when a function has run with an event about the group or the endpoint that told this."""
 
-        def taken_up() -> set[int]:
-            changes = (
-                each.event["detail"] for each in self.cloud.invocations if each.function == "ApprovalChanged"
+        def heard(detail: Any) -> bool:
+            about = {detail.get("ModelPackageGroupName"), detail.get("EndpointName")}
+            return self.group in about and told.items() <= detail.items()
+
+        self._await(
+            lambda: any(
+                each.function == function and heard(each.event["detail"]) for each in self.cloud.invocations
             )
-            return {
-                change["ModelPackageVersion"]
-                for change in changes
-                if (change["ModelPackageGroupName"], change["ModelApprovalStatus"])
-                == (self.group, "Approved")
-            }
-
-        self._await(lambda: taken_up() >= set(versions))
+        )
 
     def _await(self, happened: Callable[[], bool]) -> None:
         with self._changed:

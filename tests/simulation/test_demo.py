@@ -39,6 +39,7 @@ def test_the_demo_tells_the_whole_story(tmp_path: Path) -> None:
 
     announced = [each for each in result["announcements"] if each["kind"] != "Submission Waiting"]
     assert [(each["kind"], each.get("version")) for each in announced] == [
+        ("Policy Accepted", None),
         ("Model Registered", 1),
         ("Release Live", 1),
         ("Model Registered", 2),

@@ -78,7 +78,7 @@ def test_an_alarm_in_the_bake_rolls_back_and_rejects_the_version_and_no_request_
 
 
 def test_an_alarm_that_rings_already_does_not_keep_a_fix_from_being_rolled_out(chain: Chain) -> None:
-    chain.govern(policy(alarms={**ERRORS, "p99_latency_ms": 500}))
+    chain.govern(policy(alarms={**ERRORS, "p99_latency_ms": 500}, rollout={"wait_seconds": 60}))
     chain.deploy("first")
     chain.ring("errors")
     chain.deploy("second")
@@ -90,7 +90,8 @@ def test_an_alarm_that_rings_already_does_not_keep_a_fix_from_being_rolled_out(c
 
 
 def test_the_alarms_are_those_of_the_policy_and_change_and_go_with_it(chain: Chain) -> None:
-    chain.govern(policy(alarms={**ERRORS, "p99_latency_ms": 500, "period_seconds": 30, "periods": 2}))
+    slowly = {"period_seconds": 120, "periods": 2}
+    chain.govern(policy(alarms={**ERRORS, "p99_latency_ms": 500, **slowly}, rollout={"wait_seconds": 240}))
     chain.deploy("first")
     serving = chain.endpoint()["EndpointConfigName"]
     alarms = chain.alarms()
@@ -103,14 +104,14 @@ def test_the_alarms_are_those_of_the_policy_and_change_and_go_with_it(chain: Cha
             {"Name": "EndpointName", "Value": chain.group},
             {"Name": "VariantName", "Value": "AllTraffic"},
         ]
-        assert (alarm["Namespace"], alarm["Period"], alarm["EvaluationPeriods"]) == ("AWS/SageMaker", 30, 2)
+        assert (alarm["Namespace"], alarm["Period"], alarm["EvaluationPeriods"]) == ("AWS/SageMaker", 120, 2)
     assert alarms["errors"]["MetricName"] == "Invocation5XXErrors"
     assert (alarms["latency"]["MetricName"], alarms["latency"]["ExtendedStatistic"]) == (
         "ModelLatency",
         "p99",
     )
 
-    chain.govern(policy(alarms={"error_rate_percent": 10}))
+    chain.govern(policy(alarms={"error_rate_percent": 10}, rollout={"wait_seconds": 60}))
     assert {what: alarm["Threshold"] for what, alarm in chain.alarms().items()} == {"errors": 0.1}
     chain.govern(policy())
     assert chain.alarms() == {}

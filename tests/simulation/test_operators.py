@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.simulation.chain import NEVER_LOADS, Chain, policy
 from tests.simulation.conftest import Watch
 
-ALARMS = {"error_rate_percent": 5}
+WATCHED = {"alarms": {"error_rate_percent": 5}, "rollout": {"wait_seconds": 60}}
 
 
 # ── policies ──────────────────────────────────────────────────────────────────────────────────────
@@ -47,10 +47,7 @@ def test_rejecting_the_live_version_goes_back(chain: Chain) -> None:
 def test_rejecting_the_only_version_keeps_it_serving_and_tells_unless_the_policy_deletes_it_then(
     chain: Chain,
 ) -> None:
-    around = {
-        "alarms": ALARMS,
-        "autoscaling": {"min": 1, "max": 3, "invocations_per_instance": 100},
-    }
+    around = {**WATCHED, "autoscaling": {"min": 1, "max": 3, "invocations_per_instance": 100}}
     chain.govern(policy(**around))
     chain.deploy("first")
     chain.decide(1, "Rejected")
@@ -101,7 +98,7 @@ def test_a_frozen_endpoint_takes_up_what_was_decided_when_it_is_unfrozen(chain: 
 def test_a_retired_endpoint_is_deleted_with_all_it_was_made_of_and_comes_back_with_an_approval(
     chain: Chain,
 ) -> None:
-    chain.govern(policy(alarms=ALARMS))
+    chain.govern(policy(**WATCHED))
     chain.deploy("first")
     chain.instruct("retire")
     chain.sweep()
@@ -151,7 +148,7 @@ def test_what_there_are_no_instances_for_is_blocked_told_once_and_tried_again_af
 
 
 def test_a_rollback_that_fails_needs_a_person_and_nothing_is_touched_until_then(chain: Chain) -> None:
-    chain.govern(policy(alarms=ALARMS))
+    chain.govern(policy(**WATCHED))
     chain.deploy("first")
     chain.cloud.faults.rollback_fails(chain.group)
     chain.deploy("second", NEVER_LOADS)

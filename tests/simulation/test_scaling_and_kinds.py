@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from tests.simulation.chain import ANSWERS_WRONGLY, FAILS_TO_PREDICT, Chain, policy
+from tests.simulation.chain import ANSWERS_WRONGLY, FAILS_TO_PREDICT, Chain, answers_when_there_is, policy
 
 SCALED: dict[str, Any] = {"autoscaling": {"min": 1, "max": 4, "invocations_per_instance": 600}}
 ASYNCHRONOUS = policy(asynchronous={"max_concurrent_invocations": 2})
@@ -89,18 +90,19 @@ def ask_and_fetch(chain: Chain, question: str) -> str:
         return str(answer.read().decode())
 
 
-def test_an_asynchronous_endpoint_is_live_when_its_smoke_test_has_been_answered(chain: Chain) -> None:
+def test_an_asynchronous_endpoint_is_live_when_its_smoke_test_has_been_answered(
+    chain: Chain, tmp_path: Path
+) -> None:
     chain.govern(ASYNCHRONOUS)
-    chain.register("first")
-    held = chain.cloud.faults.hold(chain.on("SmokeTestAnswered"))
+    answers = tmp_path / "it may answer"
+    chain.register("first", answers_when_there_is(answers))
     chain.approve(1)
-    chain.cloud.settle()
-    assert chain.endpoint()["EndpointStatus"] == "InService"
+    chain.await_run("EndpointChanged", EndpointStatus="IN_SERVICE")
+    endpoint = chain.endpoint()
+    assert endpoint["EndpointStatus"] == "InService"
+    assert endpoint["AsyncInferenceConfig"]["ClientConfig"] == {"MaxConcurrentInvocationsPerInstance": 2}
     assert chain.outcomes() == []
-    assert chain.endpoint()["AsyncInferenceConfig"]["ClientConfig"] == {
-        "MaxConcurrentInvocationsPerInstance": 2
-    }
-    held.release()
+    answers.touch()
     chain.cloud.settle()
     assert chain.outcomes() == [(1, "live")]
     assert "first says setosa to 5.1,3.5" in chain.announcements()[-1]["detail"]["message"]

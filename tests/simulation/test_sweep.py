@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from localcloud import Delivery
+from modelgate.deployment.state import PATIENCE
 from tests.simulation.chain import Chain, policy
 from tests.simulation.conftest import Watch
 
 
-def test_the_sweep_finds_an_approval_and_an_endpoint_in_service_that_no_event_told_of(chain: Chain) -> None:
+def test_the_sweep_finds_an_approval_and_an_endpoint_in_service_that_no_event_told_of(
+    chain: Chain, watch: Watch
+) -> None:
     chain.register("first")
 
     def lost(delivery: Delivery) -> bool:
@@ -18,6 +21,7 @@ def test_the_sweep_finds_an_approval_and_an_endpoint_in_service_that_no_event_to
     chain.cloud.settle()
     assert not chain.exists()
 
+    watch.put_forward(PATIENCE.total_seconds())
     assert "CreateEndpoint" in chain.sweep()["repaired"][chain.group]
     assert chain.ask().startswith("first")
     assert chain.outcomes() == []
@@ -44,7 +48,7 @@ def test_what_throttled_calls_leave_undone_is_done_in_the_end(chain: Chain, watc
     chain.cloud.faults.clear()
     watch.put_forward(60)  # who was at it when a call was throttled is over by then
     for _ in range(2):
-        print(chain.sweep(),chain.state())
+        chain.sweep()
     assert chain.ask().startswith("third")
     assert chain.outcomes()[-1] == (3, "live")
     assert not {outcome for _, outcome in chain.outcomes()} & {"failed", "blocked"}

@@ -55,7 +55,9 @@ class Functions:
             return {"FunctionError": "Unhandled", "Payload": io.BytesIO(json.dumps(self.error).encode())}
         told = json.loads(Payload)
         assert told["by"] == CALLER
-        report = self.deployment.instruct(told["instruction"], told.get("version"), told["group"])
+        assert told["group"] == self.deployment.group
+        endpoint = told.get("endpoint")
+        report = self.deployment.instruct(told["instruction"], told.get("version"), endpoint=endpoint)
         answer = {
             "endpoint": report.endpoint,
             "did": report.did,

@@ -191,10 +191,28 @@ def test_inferentia_1_is_not_rolled_back_for_alarms() -> None:
     assert "does not roll back for alarms; leave them out" in str(problem)
 
 
+def test_an_alarm_that_cannot_go_off_before_the_update_is_over_is_refused() -> None:
+    problem = problem_of(alarms={"p99_latency_ms": 500, "periods": 3}, rollout={"wait_seconds": 120})
+    assert "need 180 seconds to go off" in str(problem)
+    assert "write wait_seconds: 180 or more" in str(problem)
+
+
+def test_autoscaling_leaves_room_for_the_first_step() -> None:
+    problem = problem_of(
+        instances={"count": 4},
+        rollout={"strategy": "canary", "instances": 2},
+        autoscaling={"min": 2, "max": 8, "invocations_per_instance": 100},
+    )
+    assert "leaves 2 instances to autoscaling" in str(problem)
+    assert "write 1" in str(problem)
+
+
 # ── alarms ────────────────────────────────────────────────────────────────────────────────────────
-@pytest.mark.parametrize("seconds", [10, 30, 60, 120, 3600])
+@pytest.mark.parametrize("seconds", [60, 120, 3600])
 def test_alarms_have_the_periods_of_cloudwatch(seconds: int) -> None:
-    alarms = deployment(alarms={"p99_latency_ms": 500, "period_seconds": seconds}).alarms
+    alarms = deployment(
+        alarms={"p99_latency_ms": 500, "period_seconds": seconds}, rollout={"wait_seconds": 3600}
+    ).alarms
     assert alarms is not None
     assert alarms.period_seconds == seconds
 
@@ -207,9 +225,9 @@ def test_alarms_have_the_periods_of_cloudwatch(seconds: int) -> None:
         ({"error_rate_percent": 0}, "greater than 0"),
         ({"error_rate_percent": 100.5}, "less than or equal to 100"),
         ({"p99_latency_ms": 0}, "greater than 0"),
-        ({**ALARMS, "period_seconds": 0}, "write 10, 30 or a multiple of 60"),
-        ({**ALARMS, "period_seconds": 20}, "write 10, 30 or a multiple of 60"),
-        ({**ALARMS, "period_seconds": 90}, "write 10, 30 or a multiple of 60"),
+        ({**ALARMS, "period_seconds": 0}, "write a multiple of 60"),
+        ({**ALARMS, "period_seconds": 20}, "write a multiple of 60"),
+        ({**ALARMS, "period_seconds": 90}, "write a multiple of 60"),
         ({**ALARMS, "period_seconds": 3660}, "at most 3600"),
         ({**ALARMS, "periods": 0}, "greater than or equal to 1"),
         ({**ALARMS, "periods": 11}, "less than or equal to 10"),
@@ -525,7 +543,7 @@ def test_serverless_and_instances_have_different_digests() -> None:
     [
         {"endpoint": "other"},
         {"rollout": {"strategy": "canary", "percent": 10}},
-        {"alarms": ALARMS},
+        {"alarms": ALARMS, "rollout": {"wait_seconds": 600}},
         {"autoscaling": {"min": 1, "max": 4, "invocations_per_instance": 60}},
         {"data_capture_percent": 0},
         {"tags": {"team": "flowers"}},
@@ -564,14 +582,14 @@ ON_INSTANCES = optional(
     kms_key=st.sampled_from(["alias/models", "1234abcd-12ab-34cd-56ef-1234567890ab"]),
     vpc=st.just(VPC),
     network_isolation=st.booleans(),
-    alarms=st.fixed_dictionaries(
-        {"p99_latency_ms": POSITIVE},
-        optional={
-            "error_rate_percent": st.floats(0.001, 100),
-            "period_seconds": st.sampled_from([10, 30, 60, 600]),
-            "periods": st.integers(1, 10),
-        },
-    ),
+)
+ALARMS_THAT_GO_OFF_IN_TIME = st.fixed_dictionaries(
+    {"p99_latency_ms": POSITIVE},
+    optional={
+        "error_rate_percent": st.floats(0.001, 100),
+        "period_seconds": st.sampled_from([60, 120]),
+        "periods": st.integers(1, 5),
+    },
 )
 
 
@@ -605,6 +623,9 @@ def valid_deployments(draw: st.DrawFn) -> dict[str, Any]:
     section |= draw(ON_INSTANCES)
     section["instances"] = {"type": draw(st.sampled_from(["ml.m5.large", "ml.inf2.xlarge"])), "count": count}
     section["rollout"] = draw(rollouts(count))
+    if draw(st.booleans()):
+        section["alarms"] = draw(ALARMS_THAT_GO_OFF_IN_TIME)
+        section["rollout"]["wait_seconds"] = draw(st.integers(600, 2000))
     target = "invocations_per_instance"
     if asynchronous := draw(st.booleans()):
         section["asynchronous"] = draw(
@@ -612,8 +633,10 @@ def valid_deployments(draw: st.DrawFn) -> dict[str, Any]:
         )
         target = "backlog_per_instance"
     if draw(st.booleans()):
+        steps = section["rollout"]["strategy"] != "all_at_once"
+        least = count if steps else 0 if asynchronous else 1
         section["autoscaling"] = {
-            "min": draw(st.integers(0 if asynchronous else 1, count)),
+            "min": draw(st.integers(least, count)),
             "max": draw(st.integers(count, 1000)),
             target: draw(POSITIVE),
         }

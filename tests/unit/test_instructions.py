@@ -151,6 +151,24 @@ def test_an_endpoint_that_does_not_exist_cannot_be_adopted() -> None:
     assert "does not exist" in Deployment().instruct("adopt").refused[0]
 
 
+def test_an_endpoint_that_the_policy_no_longer_names_can_be_retired() -> None:
+    iris = Deployment()
+    iris.approve(iris.register())
+    iris.settle()
+    iris.upload_policy(b"deployment: {endpoint: flowers}")
+    assert iris.instruct("retire", endpoint="wine").refused[0].startswith("endpoint wine: is not known")
+    assert iris.instruct("retire", endpoint="iris").refused == ()
+    iris.settle()
+    assert iris.sagemaker.endpoint("iris") is None
+    assert iris.sagemaker.endpoint("flowers") is not None
+
+
+def test_a_group_that_nobody_knows_is_told_and_makes_no_endpoint() -> None:
+    iris = Deployment()
+    assert "no endpoint that Modelgate knows" in iris.instruct("freeze").refused[0]
+    assert iris.states.load("iris") is None
+
+
 def test_an_instruction_is_announced_with_who_gave_it(iris: Deployment) -> None:
     told(iris, "freeze")
     assert iris.bus.kinds()[-1] == "Instruction Taken"

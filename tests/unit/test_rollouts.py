@@ -300,7 +300,7 @@ def test_an_answer_that_never_comes_is_a_failure_that_the_sweep_notices() -> Non
 def test_an_endpoint_of_instances_is_never_made_serverless() -> None:
     iris = going_live(Deployment())
     report = iris.upload_policy(b"deployment: {serverless: {memory_mb: 2048, max_concurrency: 5}}")
-    assert "name another endpoint" in report.refused[0]
+    assert "modelgate retire iris --endpoint iris" in report.refused[0]
     iris.handle(EndpointEvent("iris", "InService"))
     assert iris.live == 1
 

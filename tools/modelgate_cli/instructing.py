@@ -61,8 +61,13 @@ class Instructed:
 
 
 # ── telling ───────────────────────────────────────────────────────────────────────────────────────
-def tell(stack: Stack, what: What, group: str, version: int | None = None) -> tuple[Instructed, int]:
+def tell(
+    stack: Stack, what: What, group: str, version: int | None = None, endpoint: str | None = None
+) -> tuple[Instructed, int]:
     """Has the stack carry out an instruction. Returns the number of the last attempt before it, too.
+
+    Args:
+        endpoint: the endpoint, where it is not the one that the group's policy names.
 
     Raises:
         Complaint: it is refused, cannot be given, or the function failed.
@@ -70,10 +75,14 @@ def tell(stack: Stack, what: What, group: str, version: int | None = None) -> tu
     if not SAGEMAKER_NAME.fullmatch(group):
         mend = "use letters, digits and hyphens, at most 63, as SageMaker does"
         raise Complaint(f"{group!r} is no name of a group", mend, USAGE)
-    before = _expect_endpoint(stack, group) if what in _OF_WHAT_THERE_IS else endpoint_of(stack, group)
+    before = (
+        _expect_endpoint(stack, group, endpoint) if what in _OF_WHAT_THERE_IS else endpoint_of(stack, group)
+    )
     if before is None and what != "adopt":
         expect_known(stack, group)
-    instruction = Instruction(instruction=what, group=group, version=version, by=stack.caller)
+    instruction = Instruction(
+        instruction=what, group=group, endpoint=endpoint, version=version, by=stack.caller
+    )
     report = _invoked(stack, instruction)
     if report.get("refused"):
         raise refusal(Refused(*map(_problem, report["refused"])), group=group, instruction=what)
@@ -254,23 +263,26 @@ def _said(instructed: Instructed) -> str:
     return done
 
 
-def what_retiring_does(stack: Stack, group: str) -> str:
+def what_retiring_does(stack: Stack, group: str, endpoint: str | None = None) -> str:
     """For whoever is asked whether they mean it.
 
     Raises:
         Complaint: there is nothing to retire.
     """
-    endpoint = _expect_endpoint(stack, group).name
+    name = _expect_endpoint(stack, group, endpoint).name
     return (
-        f"Retiring deletes the endpoint {endpoint}, and with it the models and endpoint configs that were "
+        f"Retiring deletes the endpoint {name}, and with it the models and endpoint configs that were "
         "made for it, its alarms and its autoscaling. Requests to it fail from then on.\n"
         f"What stays: the versions of {group} in the registry and their approvals, what lies in the bucket, "
         "and the endpoint's history. The next approval makes the endpoint anew."
     )
 
 
-def _expect_endpoint(stack: Stack, group: str) -> EndpointState:
-    state = endpoint_of(stack, group)
+def _expect_endpoint(stack: Stack, group: str, endpoint: str | None = None) -> EndpointState:
+    state = stack.states.load(endpoint) if endpoint else endpoint_of(stack, group)
+    if state is not None and state.group != group:
+        found = f"the endpoint {state.name} serves {state.group}, and not {group}"
+        raise Complaint(found, "modelgate status shows which serves what")
     if state is None:
         raise Complaint(f"{group} has no endpoint", "modelgate status shows those that there are")
     return state

@@ -355,6 +355,9 @@ def adopt(
 def retire(
     here: Here,
     group: GroupArgument,
+    endpoint: Annotated[
+        str | None, typer.Option("--endpoint", help="One that the group's policy no longer names.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,  # noqa: FBT002
     wait: WaitOption = True,  # noqa: FBT002
     timeout: TimeoutOption = 1800,
@@ -363,8 +366,9 @@ def retire(
     from modelgate_cli import instructing
 
     if not yes:
-        here.screen.confirm(instructing.what_retiring_does(here.stack, group), f"Retire {group}?")
-    _instruct(here, "retire", group, wait=wait, timeout=timeout)
+        does = instructing.what_retiring_does(here.stack, group, endpoint)
+        here.screen.confirm(does, f"Retire {endpoint or group}?")
+    _instruct(here, "retire", group, endpoint=endpoint, wait=wait, timeout=timeout)
 
 
 @app.command()
@@ -412,12 +416,13 @@ def _instruct(
     group: str,
     version: int | None = None,
     *,
+    endpoint: str | None = None,
     wait: bool = False,
     timeout: float = 0,
 ) -> None:
     from modelgate_cli import instructing
 
-    told, after = instructing.tell(here.stack, what, group, version)
+    told, after = instructing.tell(here.stack, what, group, version, endpoint)
     if wait:
         with here.screen.progress() as progress:
             told = instructing.follow_instruction(here.stack, told, after, progress, timeout=timeout)

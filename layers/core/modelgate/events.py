@@ -154,12 +154,14 @@ class Instruction(_Event):
 
     Attributes:
         group: whose endpoint it is about.
+        endpoint: the endpoint, where it is not the one that the group's policy names.
         version: the version to pin.
         by: who says so, for people.
     """
 
     instruction: Literal["pin", "unpin", "freeze", "unfreeze", "retry", "adopt", "retire"]
     group: str = Field(pattern=f"^{SAGEMAKER_NAME.pattern}$")
+    endpoint: str | None = Field(default=None, pattern=f"^{SAGEMAKER_NAME.pattern}$")
     version: int | None = Field(default=None, ge=1)
     by: str = ""
 

@@ -265,10 +265,9 @@ class Alarms(Document):
     @field_validator("period_seconds")
     @classmethod
     def _period_of_cloudwatch(cls, seconds: int) -> int:
-        if seconds not in {10, 30} and not (seconds % 60 == 0 and 60 <= seconds <= 3600):
-            raise ValueError(
-                f"is {seconds}, no period that CloudWatch has; write 10, 30 or a multiple of 60, at most 3600"
-            )
+        # SageMaker publishes an endpoint's metrics once a minute.
+        if seconds % 60 or not 60 <= seconds <= 3600:
+            raise ValueError(f"is {seconds}; write a multiple of 60, at most 3600")
         return seconds
 
     @model_validator(mode="after")
@@ -481,6 +480,34 @@ class DeploymentPolicy(Document):
             if scaling.min == 0:
                 raise ValueError("has min: 0 for a real-time endpoint; write 1 or more, or add asynchronous")
         return scaling
+
+    @model_validator(mode="after")
+    def _alarms_have_time_to_go_off(self) -> DeploymentPolicy:
+        """An alarm that cannot go off before an update is over guards nothing, and would seem to."""
+        if self.alarms is None or self.instances is None:
+            return self
+        needs = self.alarms.period_seconds * self.alarms.periods
+        if self.rollout.wait_seconds < needs:
+            raise ValueError(
+                f"has alarms that need {needs} seconds to go off, and rollout.wait_seconds is "
+                f"{self.rollout.wait_seconds}: they would never roll anything back; write wait_seconds: "
+                f"{needs} or more, or fewer or shorter periods"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _scaled_instances_have_room_for_steps(self) -> DeploymentPolicy:
+        """An update keeps the instances that autoscaling has left, and takes its steps of those."""
+        scaling, rollout = self.autoscaling, self.rollout
+        if scaling is None or self.instances is None or rollout.strategy == "all_at_once":
+            return self
+        try:
+            _check_steps(rollout, self.instances.model_copy(update={"count": scaling.min}))
+        except ValueError as problem:
+            raise ValueError(
+                f"leaves {scaling.min} instances to autoscaling, and rollout {problem}"
+            ) from None
+        return self
 
     @field_validator("kms_key")
     @classmethod

@@ -72,7 +72,8 @@ class Governor:
         live = state.release.target if state.release else None
         if live and live.policy.instances and policy.policy.deployment.serverless:
             found = f"endpoint {state.name} runs on instances, and SageMaker makes none of those serverless"
-            mend = "name another endpoint in deployment.endpoint, and retire this one"
+            retire = f"`modelgate retire {group} --endpoint {state.name}`"
+            mend = f"name another in deployment.endpoint, then {retire}"
             raise Refused(_problem(policy, found, mend))
         return Governed(state, _governed_by(state, policy, uploaded=uploaded))
 

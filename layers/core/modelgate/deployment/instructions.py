@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelgate.announcements import Kind, id_of
+from modelgate.deployment.governing import Governed
 from modelgate.deployment.reconcile import Report, restarting
 from modelgate.errors import AwsError, NotFound, NotYet, Problem, Refused
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from modelgate.deployment.governing import Governed, Governor
+    from modelgate.deployment.governing import Governor
     from modelgate.deployment.reconcile import Reconciler
     from modelgate.deployment.state import EndpointState
     from modelgate.deployment.states import EndpointStates
@@ -59,7 +60,7 @@ class Instructions:
             return Report("", refused=tuple(str(problem) for problem in refused.problems))
 
     def _carry_out(self, instruction: Instruction, invocation: Invocation) -> Report:
-        governed = self._governed(instruction.group)
+        governed = self._governed(instruction)
         after = self._told(instruction, governed.state)
         identity = id_of(instruction.instruction, invocation.id)
         message = f"{instruction.by or 'An operator'} told endpoint {after.name}: {instruction.in_words}."
@@ -74,15 +75,29 @@ class Instructions:
                 after.name, note=f"remembered, and carried out with the next event or sweep: {error}"
             )
 
-    def _governed(self, group: str) -> Governed:
-        """A policy that is wrong by now keeps nobody from freezing what it was meant for."""
+    def _governed(self, instruction: Instruction) -> Governed:
+        group = instruction.group
+        if instruction.endpoint:
+            return self._named(group, instruction.endpoint)
         try:
-            return self._governor.governed(group)
+            governed = self._governor.governed(group)
         except Refused:
+            # A policy that is wrong by now keeps nobody from freezing what it was meant for.
             known = self._governor.last_known(group)
             if known is None:
                 raise
             return known
+        if governed.loaded.revision == 0 and instruction.instruction != "adopt":
+            mend = "see its spelling; an endpoint is known from the first approval, or its policy, on"
+            raise Refused(Problem(f"group {group}", "has no endpoint that Modelgate knows", mend))
+        return governed
+
+    def _named(self, group: str, endpoint: str) -> Governed:
+        state = self._states.load(endpoint)
+        if state is None or state.group != group:
+            found = "is not known to Modelgate" if state is None else f"serves the group {state.group}"
+            raise Refused(Problem(f"endpoint {endpoint}", found, "see `modelgate status`"))
+        return Governed(state, state)
 
     def _told(self, instruction: Instruction, state: EndpointState) -> EndpointState:
         now = self._clock()

@@ -81,13 +81,14 @@ def desire(
         packages: by version, what the registry has; None for one that is gone.
         serving: the endpoint config that serves, if one does.
     """
+    if state.retired_at and state.wanted is None:
+        return _as_it_is(state, Nothing.RETIRED)
     if state.policy is None:
         return _as_it_is(state, Nothing.NO_POLICY)
     if state.is_frozen:
         return _as_it_is(state, Nothing.FROZEN)
-    any_approved = any_candidate = False
+    any_approved = False
     for target in state.candidates(serving):
-        any_candidate = True
         if target.version not in packages:
             return Undetermined(target.version)
         package = packages[target.version]
@@ -96,8 +97,6 @@ def desire(
         any_approved = True
         if not state.has_failed(target) and not _is_closed_way_back(state, target):
             return target
-    if not any_candidate and state.retired_at:
-        return Nothing.RETIRED
     return Nothing.ALL_FAILED if any_approved else Nothing.NOTHING_APPROVED
 
 
@@ -503,7 +502,8 @@ def _judged(state: EndpointState, why: Nothing) -> Steps:
 def _never_serverless(state: EndpointState, wish: Target) -> Tell:
     message = (
         f"Endpoint {state.name} runs on instances, and SageMaker never makes such an endpoint serverless: "
-        "name another endpoint in deployment.endpoint of the policy, and retire this one."
+        "name another in deployment.endpoint of the policy, then "
+        f"`modelgate retire {state.group} --endpoint {state.name}`."
     )
     return Tell(Kind.DEPLOYMENT_REFUSED, message, f"serverless:{wish.policy.digest}")
 

@@ -609,13 +609,16 @@ def _went_live(state: EndpointState, closed: Closed, target: Target) -> Endpoint
 
 
 def _acquitted(state: EndpointState, target: Target) -> EndpointState:
-    """A policy that carries a release is not to blame for what failed under it."""
-    digest = target.policy.digest
-    guilty = [each for each in state.suspects if each.policy == digest]
-    effects = [each.effect for each in guilty if each.effect.version != target.version]
-    return replace(state, suspects=tuple(each for each in state.suspects if each not in guilty)).owing(
-        *effects
+    """What goes live answers open questions: its policy works, and the version does."""
+    digest, version = target.policy.digest, target.version
+    guilty = [each for each in state.suspects if each.policy == digest and each.effect.version != version]
+    cleared = {each.policy for each in state.suspects if each.effect.version == version}
+    failures = tuple(
+        replace(each, first_way=False) if each.version == version and each.policy in cleared else each
+        for each in state.failures
     )
+    suspects = tuple(each for each in state.suspects if each not in guilty and each.effect.version != version)
+    return replace(state, suspects=suspects, failures=failures).owing(*(each.effect for each in guilty))
 
 
 def _failed(
