@@ -238,7 +238,7 @@ class Invariants:
             touched = [*truth.approvals_of(version), truth.edits.get(version, last.decided_at)]
             if any(at > last.decided_at for at in touched):
                 continue  # somebody decided again, or may have
-            if state.retired_at and last.decided_at <= state.retired_at:
+            if state.is_over(last.decided_at):
                 continue  # nobody asks any more
             if any(suspect.effect.version == version for suspect in state.unexcused):
                 raise Violation(f"version {version} is suspected for ever")
@@ -259,7 +259,7 @@ class Invariants:
             release.target.version
             for release in state.releases
             if release.target
-            and not (state.retired_at and release.closed_at <= state.retired_at)
+            and not state.is_over(release.target.decided_at)
             and self._is_approved(release.target.version)
             and release.target.version not in truth.unlucky
             and not self._is_bad(release.target.version)
@@ -277,7 +277,7 @@ class Invariants:
             return
         if self._is_bad(last.version) or not self._is_approved(last.version):
             return
-        if state.retired_at and last.at <= state.retired_at:
+        if state.is_over(last.at):
             return
         if last.version in truth.unlucky or self._order_is_unknown():
             return

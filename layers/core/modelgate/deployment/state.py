@@ -318,8 +318,11 @@ class EndpointState:
     def wanted(self) -> Decision | None:
         """The decision that counts: the pinned one before the last one; none that came before retiring."""
         decision = self.pin or self.decision
-        over = decision and self.retired_at and decision.approved_at <= self.retired_at
-        return None if over else decision
+        return decision if decision and not self.is_over(decision.approved_at) else None
+
+    def is_over(self, decided_at: datetime) -> bool:
+        """Whether what was decided then ended with the endpoint's retirement."""
+        return self.retired_at is not None and decided_at <= self.retired_at
 
     def candidates(self, serving: str = "") -> Iterator[Target]:
         """What may be desired, best first: the pinned and the last decision, the way back, and what serves.
@@ -330,14 +333,14 @@ class EndpointState:
         if self.policy is None:
             return
         for decision in (self.pin, self.decision):
-            if decision and not (self.retired_at and decision.approved_at <= self.retired_at):
+            if decision and not self.is_over(decision.approved_at):
                 yield Target(decision.version, decision.approved_at, self.policy, decision.by)
         for release in self.releases:
-            if release.target and not (self.retired_at and release.closed_at <= self.retired_at):
+            if release.target and not self.is_over(release.target.decided_at):
                 yield replace(release.target, policy=self.policy)
                 yield release.target
         serves = self.maker_of(serving)
-        if serves and serves.target and not (self.retired_at and serves.closed_at <= self.retired_at):
+        if serves and serves.target and not self.is_over(serves.target.decided_at):
             yield serves.target
 
     def is_forward(self, target: Target) -> bool:
@@ -635,7 +638,7 @@ def _failed(
         policy_fails = blames_policy or not carried
         return (_policy_failed(state, target) if policy_fails else state).owing(news)
     reject = Reject(attempt.number, target.version, reason, attempt.package_modified_at)
-    if state.retired_at is not None and target.decided_at <= state.retired_at:
+    if state.is_over(target.decided_at):
         # Nobody asks any more.
         news = state.news(Kind.DEPLOYMENT_FAILED, message, attempt.number, **facts, rejected=False)
         return state.owing(news)
