@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelgate.announcements import Kind
-from modelgate.deployment.state import Outcome
+from modelgate.deployment.facts import Outcome
 from modelgate.deployment.states import EndpointStates
 from modelgate.policy import read_policy
 from tests.chaos.tasks import current_task
 from tests.chaos.world import GROUP, POLICIES, REFUSED_POLICIES, REFUSED_TYPE, TOO_SMALL, Violation
 
 if TYPE_CHECKING:
-    from modelgate.deployment.state import Closed, EndpointState
+    from modelgate.deployment.facts import Closed
+    from modelgate.deployment.state import EndpointState
     from modelgate.policy import DeploymentPolicy
     from tests.chaos.world import World
 

@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from modelgate.deployment import planner, sweep
-from modelgate.deployment import state as remembered
+from modelgate.deployment import outcomes, planner, sweep
 from modelgate.deployment.executor import Execution
+from modelgate.deployment.facts import Attempt, Decision, Outcome, Sighting, Target
 from modelgate.deployment.planner import Close, Prune, SmokeTest
-from modelgate.deployment.state import Attempt, EndpointState, Outcome, Sighting, Target
+from modelgate.deployment.state import EndpointState
 from modelgate.deployment.states import EndpointStates
 from modelgate.effects import Reject
 from modelgate.events import ModelPackageStateChange
@@ -32,7 +32,7 @@ _arriving = planner._arriving
 _settled = planner._settled
 _desire = planner.desire
 _update = planner._update
-_failed = remembered._failed
+_failed = outcomes.failed
 _write = Execution._write
 
 
@@ -53,12 +53,12 @@ def _highest_version() -> Iterator[Patch]:
     def newer(self: Any, other: Any) -> bool:
         return other is None or self.version >= other.version
 
-    yield patch.object(remembered.Decision, "newer_than", newer)
+    yield patch.object(Decision, "newer_than", newer)
 
 
 def _arrival_order() -> Iterator[Patch]:
     """The decision that arrives last wins."""
-    yield patch.object(remembered.Decision, "newer_than", lambda *_: True)
+    yield patch.object(Decision, "newer_than", lambda *_: True)
 
 
 def _rejection_hides_approval() -> Iterator[Patch]:
@@ -134,7 +134,7 @@ def _bad_policy_rejects() -> Iterator[Patch]:
         at = attempt.package_modified_at
         return after.owing(Reject(attempt.number, target.version, reason, at)) if at else after
 
-    yield patch.object(remembered, "_failed", failed)
+    yield patch.object(outcomes, "failed", failed)
 
 
 def _describes_first() -> Iterator[Patch]:

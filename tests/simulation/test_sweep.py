@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from localcloud import Delivery
-from modelgate.deployment.state import PATIENCE
+from modelgate.deployment.facts import PATIENCE
 from tests.simulation.chain import Chain, policy
 from tests.simulation.conftest import Watch
 

@@ -16,17 +16,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from localcloud import Invocation
+from modelgate.deployment.facts import Attempt, Block, Decision, Outcome, Sighting, Target
 from modelgate.deployment.planner import Endpoint, Nothing
 from modelgate.deployment.reconcile import Report
-from modelgate.deployment.state import (
-    Attempt,
-    Block,
-    Decision,
-    EndpointState,
-    Outcome,
-    Sighting,
-    Target,
-)
+from modelgate.deployment.state import EndpointState
 from modelgate.deployment.sweep import SweepReport
 from modelgate.errors import Forbidden, ModelFailed, Problem, Refused, Throttled
 from modelgate.gate import Check

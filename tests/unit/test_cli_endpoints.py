@@ -15,9 +15,10 @@ from rich.console import Console, RenderableType
 
 from modelgate.announcements import Kind
 from modelgate.deployment import planner
+from modelgate.deployment.facts import Attempt, Outcome, Suspect, Target, Upkeep
 from modelgate.deployment.naming import name_of
 from modelgate.deployment.planner import Step
-from modelgate.deployment.state import Attempt, EndpointState, Outcome, Suspect, Target, Upkeep
+from modelgate.deployment.state import EndpointState
 from modelgate.effects import Reject
 from modelgate.errors import Refused
 from modelgate.policy import Alarms, Autoscaling, DeploymentPolicy, Rollout

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelgate.deployment.state import Outcome
+from modelgate.deployment.facts import Outcome
 from modelgate.errors import AwsError, NotYet, Throttled, TimedOut
 from tests.fakes.aws import Crash
 from tests.fakes.deployment import Deployment

@@ -10,16 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelgate.announcements import Kind
+from modelgate.deployment.facts import Attempt, Decision, Outcome, Target
 from modelgate.deployment.naming import name_of
-from modelgate.deployment.state import (
-    OTHERS_REMEMBERED,
-    RELEASES_REMEMBERED,
-    Attempt,
-    Decision,
-    EndpointState,
-    Outcome,
-    Target,
-)
+from modelgate.deployment.outcomes import OTHERS_REMEMBERED, RELEASES_REMEMBERED
+from modelgate.deployment.state import EndpointState
 from modelgate.deployment.states import EndpointStates
 from modelgate.policy import DeploymentPolicy
 from modelgate.submission import SAGEMAKER_NAME

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from modelgate.aws.errors import translated
-from modelgate.deployment.state import Outcome
+from modelgate.deployment.facts import Outcome
 from modelgate.registry.package import APPROVED, REJECTED
 from modelgate_cli.complaints import Complaint
 from modelgate_cli.endpoints import live_version

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
+    from modelgate.deployment.facts import Attempt, Block, Closed, Decision, Target
     from modelgate.deployment.planner import Endpoint
-    from modelgate.deployment.state import Attempt, Block, Closed, Decision, EndpointState, Target
+    from modelgate.deployment.state import EndpointState
     from modelgate.registry.package import ModelPackage
     from modelgate_cli.stack import Stack
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from modelgate.deployment.facts import Outcome
 from modelgate.deployment.planner import BEYOND_REPAIR
-from modelgate.deployment.state import Outcome
 from modelgate_cli.complaints import TROUBLE, Complaint
 from modelgate_cli.endpoints import in_sagemaker, live_version
 from modelgate_cli.screen import moment

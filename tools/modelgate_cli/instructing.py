@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.text import Text
 
 from modelgate.aws.errors import translated
+from modelgate.deployment.facts import Outcome
 from modelgate.deployment.planner import MOVING, Nothing, Serving
-from modelgate.deployment.state import Outcome
 from modelgate.errors import Problem, Refused
 from modelgate.events import Instruction
 from modelgate.submission import SAGEMAKER_NAME

@@ -7,11 +7,12 @@ from functools import singledispatchmethod
 from typing import TYPE_CHECKING
 
 from modelgate.deployment import planner
+from modelgate.deployment.facts import Upkeep
 from modelgate.deployment.naming import name_of
-from modelgate.deployment.state import Upkeep
 
 if TYPE_CHECKING:
-    from modelgate.deployment.state import EndpointState, Target
+    from modelgate.deployment.facts import Target
+    from modelgate.deployment.state import EndpointState
     from modelgate.policy import Alarms, Autoscaling, DeploymentPolicy, Rollout
 
 

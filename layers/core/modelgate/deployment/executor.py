@@ -12,8 +12,9 @@ from functools import singledispatchmethod
 from typing import TYPE_CHECKING
 
 from modelgate.deployment import planner
+from modelgate.deployment.facts import PATIENCE, Asked, Attempt, Decision, Outcome, Target
 from modelgate.deployment.naming import name_of
-from modelgate.deployment.state import PATIENCE, Asked, Attempt, Decision, EndpointState, Outcome, Target
+from modelgate.deployment.state import EndpointState
 from modelgate.effects import Announce, Reject
 from modelgate.errors import (
     AlreadyExists,

@@ -12,16 +12,16 @@ from datetime import datetime
 from enum import StrEnum
 
 from modelgate.announcements import Kind
-from modelgate.deployment.state import (
+from modelgate.deployment.facts import (
     SMOKE_TESTS,
     Attempt,
     Closed,
-    EndpointState,
     Outcome,
     Target,
     Tending,
     Upkeep,
 )
+from modelgate.deployment.state import EndpointState
 from modelgate.policy import Alarms, DeploymentPolicy, Rollout
 from modelgate.registry.package import ModelPackage
 
@@ -470,6 +470,8 @@ def _stays(endpoint: Endpoint, serves: Closed | None, state: EndpointState) -> S
 
 
 def _pruned(state: EndpointState, serving: str) -> Steps:
+    if serving and not state.knows(serving):
+        return ()  # there may be a newer item, and in it releases that this one does not know
     names = state.superfluous(serving)
     return (Prune(names),) if names else ()
 

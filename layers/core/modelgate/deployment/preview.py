@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from modelgate.deployment.facts import Target
 from modelgate.deployment.planner import Nothing
-from modelgate.deployment.state import Target
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from modelgate.deployment.state import Asked
+from modelgate.deployment.facts import Asked
 from modelgate.documents import MAX_DOCUMENT_BYTES
 from modelgate.errors import ModelFailed, Problem, Refused
 from modelgate.registry.package import MANIFEST_VERSION

@@ -1,237 +1,38 @@
-"""What is remembered of an endpoint: decisions, the open attempt, what became of the closed ones.
+"""What is remembered of an endpoint, and how it changes.
 
-Frozen values, and transitions that return the next one. Nothing here calls anything.
+A frozen value, and transitions that return the next one. Nothing here calls anything.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from modelgate.announcements import Announcement, Kind, id_of
-from modelgate.effects import Announce, Effect, Reject
-from modelgate.policy import Alarms, Autoscaling, DeploymentPolicy
+from modelgate.deployment import outcomes
+from modelgate.deployment.facts import (
+    Asked,
+    Attempt,
+    Block,
+    Closed,
+    Decision,
+    Failure,
+    Outcome,
+    Sighting,
+    Suspect,
+    Target,
+    Tending,
+    Upkeep,
+)
+from modelgate.effects import Announce, Effect
+from modelgate.policy import DeploymentPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
 
-# An item of DynamoDB holds 400 KB. What falls off here stays readable as an item of its own.
-RELEASES_REMEMBERED = 20
-OTHERS_REMEMBERED = 20
 SIGHTINGS_REMEMBERED = 200
-FAILURES_REMEMBERED = 100
 TOLD_REMEMBERED = 20
-SUSPECTS_REMEMBERED = 20
-# A smoke test that could not be carried out (throttles, time-outs) is tried this often.
-SMOKE_TESTS = 10
-# An approval, and any other edit, moves a package's time; which of them it was the event tells. It is
-# waited for so long before a move that no event explains is taken for an approval.
-PATIENCE = timedelta(minutes=15)
-# What is blocked (by a quota, by capacity, by a permission) is tried again with growing pauses.
-FIRST_PAUSE = timedelta(minutes=15)
-LONGEST_PAUSE = timedelta(days=1)
-
-
-@dataclass(frozen=True)
-class Decision:
-    """An approval: a version, and the time it was approved."""
-
-    version: int
-    approved_at: datetime
-    by: str = field(default="", compare=False)
-
-    def newer_than(self, other: Decision | None) -> bool:
-        """The last decision wins by the time it was made; ties go to the higher version."""
-        return other is None or (self.approved_at, self.version) > (other.approved_at, other.version)
-
-
-@dataclass(frozen=True)
-class Sighting:
-    """What events, or a look, told of one version; each the newest time.
-
-    Attributes:
-        approved_at, rejected_at: of approvals, and of anything that is none.
-        edited_at: of edits that left the approval alone.
-        looked_at: when the package was last modified, as the sweep saw it approved.
-    """
-
-    approved_at: datetime | None = None
-    rejected_at: datetime | None = None
-    edited_at: datetime | None = None
-    looked_at: datetime | None = None
-
-    @property
-    def tells_of_approval(self) -> bool:
-        """Whether the approval that the registry shows is known: nothing newer took it away."""
-        seen = [at for at in (self.approved_at, self.looked_at) if at]
-        return bool(seen) and (self.rejected_at is None or max(seen) > self.rejected_at)
-
-    @property
-    def standing_approval(self) -> datetime | None:
-        """The newest approval that an event told of, unless a rejection is newer."""
-        at = self.approved_at
-        return at if at and (self.rejected_at is None or at > self.rejected_at) else None
-
-
-@dataclass(frozen=True)
-class Target:
-    """A version under a policy, and the approval that asks for it."""
-
-    version: int
-    decided_at: datetime
-    policy: DeploymentPolicy
-    by: str = field(default="", compare=False)
-
-    def serves_like(self, other: Target) -> bool:
-        return (self.version, self.policy.digest) == (other.version, other.policy.digest)
-
-    def asks_like(self, other: Target) -> bool:
-        """Whether it is the same version under the same policy, for the same approval."""
-        return self.serves_like(other) and self.decided_at == other.decided_at
-
-
-@dataclass(frozen=True)
-class Upkeep:
-    """What stands around an endpoint, and changes without a new endpoint config."""
-
-    autoscaling: Autoscaling | None = None
-    alarms: Alarms | None = None
-    tags: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, policy: DeploymentPolicy) -> Upkeep:
-        return cls(policy.autoscaling, policy.alarms, policy.tags)
-
-
-@dataclass(frozen=True)
-class Tending:
-    """Autoscaling, alarms and tags are being changed; when the owner is gone they are changed again.
-
-    Attributes:
-        owner: the invocation that is at it; empty once its attempt was called.
-        until: when Lambda ends that invocation.
-    """
-
-    owner: str
-    until: datetime
-
-
-@dataclass(frozen=True)
-class Block:
-    """What cannot be had for the moment (a quota, capacity, a permission), and when it is tried again.
-
-    Attributes:
-        target: what was tried.
-        reason: what AWS said.
-        tries: how often.
-        since: the first time.
-        until: not before.
-    """
-
-    target: Target
-    reason: str
-    tries: int
-    since: datetime
-    until: datetime
-
-
-@dataclass(frozen=True)
-class Suspect:
-    """A version that failed on its first way, under a policy that nothing has been live under yet.
-
-    Either may be to blame. What served before is tried under that policy next: if it fails as well, the
-    policy is, until something goes live under it after all.
-    """
-
-    effect: Reject
-    policy: str
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A smoke test that an asynchronous endpoint answers later, in the bucket.
-
-    Attributes:
-        at: when it was asked.
-        answer, failure: the keys where the one or the other will lie.
-    """
-
-    at: datetime
-    answer: str
-    failure: str
-
-
-@dataclass(frozen=True)
-class Failure:
-    """What has failed is not tried again: this version, under this approval and this policy."""
-
-    version: int
-    decided_at: datetime
-    policy: str
-    first_way: bool = field(default=True, compare=False)
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One numbered try to move an endpoint to a version under a policy, or to delete it.
-
-    Attributes:
-        number: counts up for each endpoint, and is never reused.
-        target: where to; None to delete the endpoint.
-        config: the endpoint config that the attempt is to bring into service.
-        owner: the invocation that is at it.
-        started_at: when that invocation began it.
-        owned_until: when Lambda ends that invocation; from then on the attempt has no owner.
-        package_modified_at: the package's LastModifiedTime as it was then.
-        first_way: whether the version had never been live.
-        called: whether CreateEndpoint, UpdateEndpoint or DeleteEndpoint returned.
-        smoke_tests: how many smoke tests could not be carried out.
-        asked: the smoke test that waits for its answer, on an asynchronous endpoint.
-        forward: whether it carries out a decision; going back is all at once, and unguarded.
-    """
-
-    number: int
-    target: Target | None
-    config: str
-    owner: str
-    started_at: datetime
-    owned_until: datetime
-    package_modified_at: datetime | None = None
-    first_way: bool = False
-    called: bool = False
-    smoke_tests: int = 0
-    asked: Asked | None = None
-    forward: bool = True
-
-
-class Outcome(StrEnum):
-    """How an attempt ended. Each has exactly one."""
-
-    LIVE = "live"
-    FAILED = "failed"
-    SUPERSEDED = "superseded"
-    ABANDONED = "abandoned"
-    BLOCKED = "blocked"
-    DELETED = "deleted"
-
-
-@dataclass(frozen=True)
-class Closed:
-    """An attempt that has ended. One that went live is a release."""
-
-    number: int
-    target: Target | None
-    config: str
-    outcome: Outcome
-    reason: str
-    started_at: datetime
-    closed_at: datetime
-
-    @property
-    def is_release(self) -> bool:
-        return self.outcome is Outcome.LIVE
 
 
 @dataclass(frozen=True)
@@ -287,7 +88,7 @@ class EndpointState:
     block: Block | None = None
     suspects: tuple[Suspect, ...] = ()
     made: tuple[str, ...] = ()
-    upkeep: Upkeep = Upkeep()
+    upkeep: Upkeep = field(default_factory=Upkeep)
     tending: Tending | None = None
 
     # ── what follows from it ──────────────────────────────────────────────────────────────────
@@ -511,15 +312,15 @@ class EndpointState:
         if outcome is Outcome.LIVE and target:
             target = self._credited(target)
         closed = Closed(attempt.number, target, attempt.config, outcome, reason, attempt.started_at, now)
-        after = replace(self, attempt=None, closed=_remembered((*self.closed, closed)))
+        after = replace(self, attempt=None, closed=outcomes.remembered((*self.closed, closed)))
         if target is None:
-            return _deleted(after, closed) if outcome is Outcome.DELETED else after
+            return outcomes.deleted(after, closed) if outcome is Outcome.DELETED else after
         if outcome is Outcome.LIVE:
-            return _went_live(after, closed, target)
+            return outcomes.went_live(after, closed, target)
         if outcome is Outcome.FAILED:
-            return _failed(after, attempt, target, reason, blames_policy=blames_policy)
+            return outcomes.failed(after, attempt, target, reason, blames_policy=blames_policy)
         if outcome is Outcome.BLOCKED:
-            return _blocked(after, closed, target, now)
+            return outcomes.blocked(after, closed, target, now)
         if outcome is Outcome.SUPERSEDED:
             message = f"Version {target.version} of {self.group} is no longer wanted on endpoint {self.name}."
             news = after.news(Kind.DEPLOYMENT_SUPERSEDED, message, closed.number, version=target.version)
@@ -600,93 +401,3 @@ class EndpointState:
         if decision and decision.version == target.version and decision.approved_at > target.decided_at:
             return replace(target, decided_at=decision.approved_at, by=decision.by)
         return target
-
-
-def _went_live(state: EndpointState, closed: Closed, target: Target) -> EndpointState:
-    version = target.version
-    ever_live = state.ever_live if version in state.ever_live else (*state.ever_live, version)
-    message = f"Version {version} of {state.group} is live on endpoint {state.name}: {closed.reason}."
-    news = state.news(Kind.RELEASE_LIVE, message, closed.number, version=version, attempt=closed.number)
-    live = replace(state, live=closed.number, ever_live=ever_live, block=None, told=())
-    return _acquitted(live, target).owing(news)
-
-
-def _acquitted(state: EndpointState, target: Target) -> EndpointState:
-    """What goes live answers open questions: its policy works, and the version does."""
-    digest, version = target.policy.digest, target.version
-    guilty = [each for each in state.suspects if each.policy == digest and each.effect.version != version]
-    cleared = {each.policy for each in state.suspects if each.effect.version == version}
-    failures = tuple(
-        replace(each, first_way=False) if each.version == version and each.policy in cleared else each
-        for each in state.failures
-    )
-    suspects = tuple(each for each in state.suspects if each not in guilty and each.effect.version != version)
-    return replace(state, suspects=suspects, failures=failures).owing(*(each.effect for each in guilty))
-
-
-def _failed(
-    state: EndpointState, attempt: Attempt, target: Target, reason: str, *, blames_policy: bool
-) -> EndpointState:
-    failure = Failure(target.version, target.decided_at, target.policy.digest, attempt.first_way)
-    failures = (*state.failures, failure)[-FAILURES_REMEMBERED:]
-    state = replace(state, failures=failures, block=None)
-    message = f"Version {target.version} of {state.group} failed on endpoint {state.name}: {reason}"
-    facts: dict[str, object] = {"version": target.version, "attempt": attempt.number, "reason": reason}
-    carried = state.has_carried(target.policy.digest)
-    if blames_policy or not attempt.first_way or attempt.package_modified_at is None:
-        news = state.news(Kind.DEPLOYMENT_FAILED, message, attempt.number, **facts, rejected=False)
-        policy_fails = blames_policy or not carried
-        return (_policy_failed(state, target) if policy_fails else state).owing(news)
-    reject = Reject(attempt.number, target.version, reason, attempt.package_modified_at)
-    if state.is_over(target.decided_at):
-        # Nobody asks any more.
-        news = state.news(Kind.DEPLOYMENT_FAILED, message, attempt.number, **facts, rejected=False)
-        return state.owing(news)
-    replaced = state.policy is None or state.policy.digest != target.policy.digest
-    if not carried and (state.releases or replaced):
-        message += (
-            ". Nothing has been live under its policy yet, so what served before is tried under it first"
-        )
-        news = state.news(Kind.DEPLOYMENT_FAILED, message, attempt.number, **facts, rejected=False)
-        suspect = Suspect(reject, target.policy.digest)
-        suspects = (*state.suspects, suspect)[-SUSPECTS_REMEMBERED:]
-        return replace(state, suspects=suspects).owing(news)
-    news = state.news(Kind.DEPLOYMENT_FAILED, message, attempt.number, **facts, rejected=True)
-    return state.owing(reject, news)
-
-
-def _policy_failed(state: EndpointState, target: Target) -> EndpointState:
-    """What served before fails under a policy that nothing was ever live under: the policy is to blame."""
-    digest = target.policy.digest
-    message = (
-        f"The policy of {state.group} fails on endpoint {state.name}: version {target.version} does not come "
-        "up under it. No version is rejected for that; mend the policy and upload it."
-    )
-    return state.owing(state.news(Kind.POLICY_FAILED, message, digest))
-
-
-def _blocked(state: EndpointState, closed: Closed, target: Target, now: datetime) -> EndpointState:
-    before = state.block if state.block and state.block.target.asks_like(target) else None
-    tries = before.tries + 1 if before else 1
-    since = before.since if before else now
-    pause = min(FIRST_PAUSE * 2 ** min(tries - 1, 10), LONGEST_PAUSE)
-    blocked = replace(state, block=Block(target, closed.reason, tries, since, now + pause))
-    if before:
-        return blocked
-    message = (
-        f"Version {target.version} of {state.group} cannot be deployed on endpoint {state.name} for now: "
-        f"{closed.reason}. It is tried again by itself with growing pauses, or at once by `modelgate retry`."
-    )
-    return blocked.owing(state.news(Kind.DEPLOYMENT_BLOCKED, message, closed.number, version=target.version))
-
-
-def _deleted(state: EndpointState, closed: Closed) -> EndpointState:
-    message = f"Endpoint {state.name} was deleted: {closed.reason}."
-    return replace(state, live=None).owing(state.news(Kind.ENDPOINT_DELETED, message, closed.number))
-
-
-def _remembered(closed: tuple[Closed, ...]) -> tuple[Closed, ...]:
-    releases = [each.number for each in closed if each.is_release][-RELEASES_REMEMBERED:]
-    others = [each.number for each in closed if not each.is_release][-OTHERS_REMEMBERED:]
-    kept = {*releases, *others}
-    return tuple(each for each in closed if each.number in kept)

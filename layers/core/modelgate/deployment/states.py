@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from modelgate.deployment.state import Closed, EndpointState
+from modelgate.deployment.facts import Closed
+from modelgate.deployment.state import EndpointState
 from modelgate.directory import entry_of_endpoint, entry_of_group
 from modelgate.ports import Record
 

@@ -11,9 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from modelgate.announcements import Kind, id_of
+from modelgate.deployment.facts import PATIENCE
 from modelgate.deployment.governing import Governed
 from modelgate.deployment.reconcile import Report, restarting
-from modelgate.deployment.state import PATIENCE
 from modelgate.errors import AwsError, NotYet, Refused
 
 if TYPE_CHECKING:
