@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from pydantic import TypeAdapter
+
 from modelgate.announcements import Kind
-from modelgate.deployment.facts import Outcome
-from modelgate.deployment.states import EndpointStates
+from modelgate.deployment.facts import Closed, Outcome
+from modelgate.deployment.state import EndpointState
+from modelgate.deployment.states import EndpointStates, key_of
 from modelgate.policy import read_policy
 from tests.chaos.tasks import current_task
 from tests.chaos.world import GROUP, POLICIES, REFUSED_POLICIES, REFUSED_TYPE, TOO_SMALL, Violation
 
 if TYPE_CHECKING:
-    from modelgate.deployment.facts import Closed
-    from modelgate.deployment.state import EndpointState
     from modelgate.policy import DeploymentPolicy
     from tests.chaos.world import World
 
+_STATE = TypeAdapter(EndpointState)
+_CLOSED = TypeAdapter(Closed)
 _ANNOUNCED = {
     Outcome.LIVE: Kind.RELEASE_LIVE,
     Outcome.FAILED: Kind.DEPLOYMENT_FAILED,
@@ -30,6 +34,27 @@ DEPLOYMENTS: tuple[DeploymentPolicy | None, ...] = tuple(
     None if number in REFUSED_POLICIES else read_policy(text.encode(), GROUP).deployment
     for number, text in enumerate(POLICIES)
 )
+
+
+class _Remembering(EndpointStates):
+    """Parses each document once: whoever watches reads the same ones again and again."""
+
+    def load(self, endpoint: str) -> EndpointState | None:
+        record = self._table.get(key_of(endpoint), "STATE")
+        return _state_of(record.document) if record else None
+
+    def history(self, endpoint: str) -> list[Closed]:
+        return [_closed_of(record.document) for record in self._table.query(key_of(endpoint), "ATTEMPT#")]
+
+
+@lru_cache(maxsize=256)
+def _state_of(document: str) -> EndpointState:
+    return _STATE.validate_json(document)
+
+
+@lru_cache(maxsize=1024)
+def _closed_of(document: str) -> Closed:
+    return _CLOSED.validate_json(document)
 
 
 def works(policy: DeploymentPolicy) -> bool:
@@ -47,7 +72,7 @@ class Invariants:
     def __init__(self, world: World) -> None:
         self._world = world
         self._sagemaker = world.sagemaker
-        self._states = EndpointStates(world.memory.table)
+        self._states = _Remembering(world.memory.table)
         self._configs: set[str] = set()
         self._models: set[str] = set()
         self._outcomes: dict[int, Outcome] = {}

@@ -96,7 +96,7 @@ def random_schedule(seed: str) -> Schedule:
     kinds = list(WEIGHTS)
     weights = [weight * chance.choice([0, 0.5, 1, 1, 1, 3]) for weight in WEIGHTS.values()]
     moves: list[Move] = []
-    for kind in chance.choices(kinds, weights, k=chance.randint(5, 60)):
+    for kind in chance.choices(kinds, weights, k=chance.randint(5, 48)):
         if chance.random() < MOTIFS:
             moves += _motif(chance)
         moves.append(Move(kind, chance.randint(0, 9), chance.randint(0, 9)))

@@ -85,4 +85,4 @@ def _tell(world: World, story: Story, *, crash_after: int | None) -> None:
     world.crash_after(crash_after)
     for move in story.moves:
         world.play(Schedule((move,)))
-        world.settle()
+        world.settle(for_good=False)

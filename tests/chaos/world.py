@@ -201,8 +201,11 @@ class World:
             self._collect()
             self.watch(move.kind)
 
-    def settle(self) -> int:
+    def settle(self, *, for_good: bool = True) -> int:
         """Nothing goes wrong any more, nobody decides; until all is quiet. The number of updates it took.
+
+        Args:
+            for_good: whether what is blocked gets its time as well.
 
         Raises:
             Violation: it never becomes quiet.
@@ -211,7 +214,7 @@ class World:
         self.sagemaker.quota_reached = False
         self.sagemaker.set_alarms(GROUP, "OK")
         before = len(self.calls.made)
-        pauses = [timedelta(minutes=20), timedelta(hours=26), timedelta(hours=26)]
+        pauses = [timedelta(hours=26)] * for_good + [timedelta(minutes=1)]
         for _ in range(60):
             self._deliver_all()
             made = len(self.calls.made)
@@ -325,11 +328,12 @@ class World:
             self.truth.unlucky.add(model.version)
 
     def _goes_back(self, version: int) -> bool:
-        """Whether the version had been live, and nobody approved it since."""
-        history = EndpointStates(self.memory.table).history(GROUP)
+        """Whether another version serves, and this one had been live and was not approved since."""
+        if self.sagemaker.serves(GROUP) == version:
+            return False  # it is rolled out again, under a new policy
         live = [
             each.closed_at
-            for each in history
+            for each in EndpointStates(self.memory.table).history(GROUP)
             if each.is_release and each.target and each.target.version == version
         ]
         return bool(live) and not any(at > live[-1] for at in self.truth.approvals_of(version))

@@ -157,6 +157,17 @@ def test_a_scalable_target_brings_its_variant_into_its_bounds(scaled: Scaled) ->
     assert scaled.figures("bounds")[:2] == (5, 5)
 
 
+def test_a_variant_that_is_scaled_keeps_its_instance_type(scaled: Scaled) -> None:
+    scaled.serve("typed")
+    other = scaled.config("typed-c5", "m", InstanceType="ml.c5.large")
+    scaled.register("typed", MinCapacity=1, MaxCapacity=2)
+    with pytest.raises(ClientError, match="must be deregistered as autoscaling target"):
+        scaled.update("typed", other)
+    scaled.scaling.deregister_scalable_target(**target("typed"))
+    scaled.update("typed", other)
+    assert scaled.client.describe_endpoint(EndpointName="typed")["EndpointConfigName"] == other
+
+
 def test_who_deletes_an_endpoint_deregisters_its_variants_and_must_be_allowed_to(scaled: Scaled) -> None:
     scaled.serve("gone")
     scaled.register("gone", MinCapacity=1, MaxCapacity=3)

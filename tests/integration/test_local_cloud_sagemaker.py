@@ -371,27 +371,6 @@ def test_no_container_outlives_the_cloud(tmp_path: Path) -> None:
         os.kill(process, 0)
 
 
-def test_a_variant_that_is_scaled_keeps_its_instance_type(tmp_path: Path) -> None:
-    with small_stack(tmp_path) as cloud:
-        hosting = Hosting(cloud)
-        model = hosting.model("m", plain_artifact())
-        hosting.endpoint("iris", hosting.config("c1", model))
-        target = {
-            "ServiceNamespace": "sagemaker",
-            "ResourceId": "endpoint/iris/variant/AllTraffic",
-            "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
-        }
-        scaling = cloud.client("application-autoscaling")
-        scaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=2)
-        other = hosting.config("c2", model, InstanceType="ml.c5.large")
-        with pytest.raises(ClientError, match="must be deregistered as autoscaling target"):
-            hosting.client.update_endpoint(EndpointName="iris", EndpointConfigName=other)
-        scaling.deregister_scalable_target(**target)
-        hosting.client.update_endpoint(EndpointName="iris", EndpointConfigName=other)
-        cloud.settle(60)
-        assert hosting.client.describe_endpoint(EndpointName="iris")["EndpointConfigName"] == "c2"
-
-
 # ── what is made twice, or is not there ───────────────────────────────────────────────────────────
 
 
