@@ -316,7 +316,7 @@ def plan(state: EndpointState, endpoint: Endpoint | None, wish: Wish, moment: Mo
     if endpoint is None:
         return _absent(state, wish, moment)
     if endpoint.status == "Failed":
-        return _broken(endpoint, state, moment)
+        return _broken(endpoint, state, wish, moment)
     if state.attempt is None:
         return _settled(endpoint, state, wish, moment)
     return _arriving(endpoint, state, wish, state.attempt, moment)
@@ -384,17 +384,15 @@ def _beyond_repair(endpoint: Endpoint, state: EndpointState) -> Steps:
     return (Tell(Kind.PERSON_NEEDED, message, f"{endpoint.status}:{endpoint.config}"),)
 
 
-def _broken(endpoint: Endpoint, state: EndpointState, moment: Moment) -> Steps:
+def _broken(endpoint: Endpoint, state: EndpointState, wish: Wish, moment: Moment) -> Steps:
     attempt = state.attempt
     delete: Steps = () if state.is_frozen else (OpenDeletion(), DeleteEndpoint())
     if attempt is None:
         return delete
+    if attempt.target is None and moment.is_anothers(attempt):
+        return (_another_invocation(attempt),) if isinstance(wish, Target) else ()
     if attempt.target is None:
-        return (
-            (_another_invocation(attempt),)
-            if moment.is_anothers(attempt)
-            else (Renew(None), DeleteEndpoint())
-        )
+        return (Renew(None), DeleteEndpoint())
     if attempt.called or attempt.config == endpoint.config:
         return (_failure(endpoint, "it could not be created"), *delete)
     if moment.is_anothers(attempt):
