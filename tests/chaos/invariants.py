@@ -85,10 +85,6 @@ class Invariants:
             self._nothing_referenced_is_deleted()
         if happened == "UpdateModelPackage":
             self._only_what_failed_is_rejected()
-        if happened == "DescribeModelPackage":
-            task = current_task()
-            if task:
-                task.looked_at = dict.fromkeys(self._sagemaker.versions(GROUP), self._world.clock.now)
         if happened == "PutItem":
             self._each_attempt_has_one_outcome()
         if happened in {"CreateEndpointConfig", "CreateModel"}:
@@ -121,15 +117,8 @@ class Invariants:
         version = getattr(event, "version", 0)
         sagemaker, truth = self._sagemaker, self._world.truth
         itself = version in (sagemaker.never_ping | sagemaker.answer_wrongly | set(truth.failed))
-        # Where nothing ever was live, nothing can show whether the version or its policy is to blame.
-        state = self._state()
-        retired_at = state.retired_at if state else None
-        comparable = any(
-            each.outcome is Outcome.LIVE and each.target and self._is_approved(each.target.version)
-            for each in self._states.history(GROUP)
-            if retired_at is None or each.closed_at > retired_at
-        )
-        if not itself and comparable:
+        comparable = not itself and self._something_could_have_shown_who_is_to_blame(version)
+        if comparable:
             raise Violation(f"version {version} is rejected, and never failed itself")
         closed = self._attempts_at(version)
         if any(each.outcome is Outcome.LIVE for each in closed):
@@ -143,6 +132,21 @@ class Invariants:
             edited = version in truth.edits and truth.edits[version] > approved
             if approved > failed[-1].started_at and known and not edited:
                 raise Violation(f"version {version} is rejected, and was approved anew at {approved}")
+
+    def _something_could_have_shown_who_is_to_blame(self, version: int) -> bool:
+        """Whether there was a release all along that could be tried under the same policy."""
+        state = self._state()
+        failed = [each for each in self._attempts_at(version) if each.outcome is Outcome.FAILED]
+        since = failed[-1].started_at if failed else self._world.clock.now
+        touched = {each.version for each in self._world.truth.decisions if each.at > since}
+        return any(
+            each.is_release
+            and each.target
+            and each.target.version not in touched
+            and self._is_approved(each.target.version)
+            and not (state and state.is_over(each.target.decided_at))
+            for each in self._states.history(GROUP)
+        )
 
     def _each_attempt_has_one_outcome(self) -> None:
         for closed in self._states.history(GROUP)[-3:]:

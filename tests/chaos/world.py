@@ -15,7 +15,7 @@ from modelgate.registry import package as on_package
 from modelgate.runtime import running_in
 from tests.chaos import events
 from tests.chaos.schedule import VERSIONS
-from tests.chaos.tasks import Delivery, Fate, TakingTurns, Task
+from tests.chaos.tasks import Delivery, Fate, TakingTurns, Task, current_task
 from tests.fakes.aws import Crash
 from tests.fakes.deployment import MANIFEST
 from tests.fakes.runtime import STACK, Memory, MemoryRuntime, context_of
@@ -25,6 +25,7 @@ from tests.simulation.chain import artifact
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from modelgate.registry.package import ModelPackage
     from tests.chaos.schedule import Move, Schedule
 
 GROUP = "iris"
@@ -139,6 +140,7 @@ class World:
         self.tasks: list[Task] = []
         self.watch: Callable[[str], None] = lambda _: None
         self.calls.after = self._called
+        self._note_looks()
         self._crash_after: int | None = None
         self._ids = count(1)
         self._uploads = count(1)
@@ -192,6 +194,19 @@ class World:
 
     def _called(self, name: str) -> None:
         self.watch(name)
+
+    def _note_looks(self) -> None:
+        """Remembers which handler has looked at which package, and when."""
+        describe = self.sagemaker.describe
+
+        def noted(group: str, version: int) -> ModelPackage | None:
+            package = describe(group, version)
+            task = current_task()
+            if task:
+                task.looked_at[version] = self.clock.now
+            return package
+
+        self.sagemaker.describe = noted  # type: ignore[method-assign]
 
     # ── the run ───────────────────────────────────────────────────────────────────────────────
     def play(self, schedule: Schedule) -> None:

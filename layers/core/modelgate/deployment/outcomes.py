@@ -24,6 +24,7 @@ LONGEST_PAUSE = timedelta(days=1)
 
 
 def went_live(state: EndpointState, closed: Closed, target: Target) -> EndpointState:
+    """An attempt has become a release, and what was in doubt about its policy is decided."""
     version = target.version
     ever_live = state.ever_live if version in state.ever_live else (*state.ever_live, version)
     message = f"Version {version} of {state.group} is live on endpoint {state.name}: {closed.reason}."
@@ -48,6 +49,7 @@ def _acquitted(state: EndpointState, target: Target) -> EndpointState:
 def failed(
     state: EndpointState, attempt: Attempt, target: Target, reason: str, *, blames_policy: bool
 ) -> EndpointState:
+    """An attempt has failed: the version is rejected, suspected, or not to blame. See decision 0013."""
     failure = Failure(target.version, target.decided_at, target.policy.digest, attempt.first_way)
     failures = (*state.failures, failure)[-FAILURES_REMEMBERED:]
     state = replace(state, failures=failures, block=None)
@@ -65,9 +67,7 @@ def failed(
         return state.owing(news)
     replaced = state.policy is None or state.policy.digest != target.policy.digest
     if not carried and (state.releases or replaced):
-        message += (
-            ". Nothing has been live under its policy yet, so what served before is tried under it first"
-        )
+        message += ". Nothing has been live under its policy yet, so that may be to blame as well"
         news = state.news(Kind.DEPLOYMENT_FAILED, message, attempt.number, **facts, rejected=False)
         suspect = Suspect(reject, target.policy.digest)
         suspects = (*state.suspects, suspect)[-SUSPECTS_REMEMBERED:]
@@ -87,6 +87,7 @@ def _policy_failed(state: EndpointState, target: Target) -> EndpointState:
 
 
 def blocked(state: EndpointState, closed: Closed, target: Target, now: datetime) -> EndpointState:
+    """AWS lacks something: the target is tried again, after a pause that grows with each try."""
     before = state.block if state.block and state.block.target.asks_like(target) else None
     tries = before.tries + 1 if before else 1
     since = before.since if before else now
@@ -102,11 +103,13 @@ def blocked(state: EndpointState, closed: Closed, target: Target, now: datetime)
 
 
 def deleted(state: EndpointState, closed: Closed) -> EndpointState:
+    """The endpoint is gone, as was wanted."""
     message = f"Endpoint {state.name} was deleted: {closed.reason}."
     return replace(state, live=None).owing(state.news(Kind.ENDPOINT_DELETED, message, closed.number))
 
 
 def remembered(closed: tuple[Closed, ...]) -> tuple[Closed, ...]:
+    """The closed attempts that stay in the endpoint's item."""
     releases = [each.number for each in closed if each.is_release][-RELEASES_REMEMBERED:]
     others = [each.number for each in closed if not each.is_release][-OTHERS_REMEMBERED:]
     kept = {*releases, *others}
