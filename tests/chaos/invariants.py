@@ -324,11 +324,18 @@ class Invariants:
         truth, last = self._world.truth, self._world.truth.last_approval
         for version in (truth.lost | truth.late) - {0}:
             approvals = truth.approvals_of(version)
-            if last and version == last.version and len(approvals) > 1:
+            if last and version == last.version and truth.lost_of[version] > 1:
+                return True
+            if last and version == last.version and self._was_approved_before(version):
                 return True
             if last and approvals and truth.edits.get(version, last.at) > last.at:
                 return True
         return False
+
+    def _was_approved_before(self, version: int) -> bool:
+        """Whether the last approval found the version approved already, so that it changed nothing."""
+        decided = [each.approval for each in self._world.truth.decisions if each.version == version]
+        return decided[-2:] == ["Approved", "Approved"]
 
     # ── looking ───────────────────────────────────────────────────────────────────────────────
     def _state(self) -> EndpointState | None:

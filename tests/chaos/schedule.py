@@ -95,12 +95,14 @@ def random_schedule(seed: str) -> Schedule:
     # Each schedule leaves some kinds of moves out and has more of others, and so gets further with them.
     kinds = list(WEIGHTS)
     weights = [weight * chance.choice([0, 0.5, 1, 1, 1, 3]) for weight in WEIGHTS.values()]
+    first, second, third = chance.sample(range(1, VERSIONS + 1), 3)
     moves: list[Move] = []
     for kind in chance.choices(kinds, weights, k=chance.randint(5, 48)):
         if chance.random() < MOTIFS:
-            moves += _motif(chance)
+            moves += _motif(chance, first, second)
         moves.append(Move(kind, chance.randint(0, 9), chance.randint(0, 9)))
-    first, second, third = chance.sample(range(1, VERSIONS + 1), 3)
+    # What comes last is not covered up by what comes after it.
+    moves += _motif(chance, first, second) if chance.random() < 0.6 else ()
     opening = chance.choice(
         [
             (),
@@ -134,51 +136,68 @@ def _goes_live(version: int) -> tuple[Move, ...]:
 
 def _comes_to_something(move: Move) -> tuple[Move, ...]:
     step = Move("advance")
-    return (move, Move("deliver"), step, step, Move("deliver"))
+    return (move, Move("deliver", 9), step, step, Move("deliver", 9))
 
 
-def _motif(chance: random.Random) -> tuple[Move, ...]:
-    """Moves that belong together, and that chance alone would seldom bring in this order."""
+def _motif(chance: random.Random, good: int, better: int) -> tuple[Move, ...]:
+    """Moves that belong together, and that chance alone would seldom bring in this order.
+
+    Args:
+        good, better: two versions that nothing is wrong with.
+    """
     one, other = chance.sample(range(VERSIONS), 2)
     some, more = chance.randint(0, 9), chance.randint(0, 9)
-    return chance.choice(
-        [
-            # A version comes to something, or fails.
-            _comes_to_something(Move("approve", one)),
-            # An approval of which no event tells; the registry knows.
-            (Move("approve", one), Move("lose", some, 9), Move("wait", 0, 6)),
-            # What serves is rejected, and an alarm goes off on the way back.
-            (Move("reject what serves"), Move("deliver", 9), Move("alarm", some, 9), Move("deliver", 9)),
-            # Two handlers of the same news, one in the middle of the other.
-            (Move("approve", one), Move("duplicate", 9, some), Move("duplicate", 9, more), Move("run", 9)),
-            (Move("advance"), Move("duplicate", 9, some), Move("duplicate", 9, more), Move("run", 0)),
-            # Two decisions, the handler of one in the middle of that of the other.
-            (
-                Move("approve", one),
-                Move("duplicate", 9, some),
-                Move("approve", other),
-                Move("duplicate", 9, more),
-                Move("run", 0),
-            ),
-            # The news of an older rejection after that of a newer approval.
-            (Move("reject", one), Move("approve", one), Move("deliver", 9), Move("deliver", 8)),
-            # An edit of what was approved before something else was.
-            (
-                Move("approve", one),
-                Move("deliver", 9),
-                Move("approve", other),
-                Move("deliver", 9),
-                Move("edit", one),
-                Move("deliver", 9),
-            ),
-            # A sweep that has seen the endpoint as it was, and goes on while the next attempt is made.
-            (
-                Move("sweep", 4, some % 4),
-                Move("approve", one),
-                Move("duplicate", 9, 4 + more % 5),
-                Move("run"),
-            ),
-            # Somebody approves again what is being tried.
-            (Move("approve", one), Move("deliver", 9), Move("approve again"), Move("advance")),
-        ]
+    motifs = (
+        # A version comes to something, or fails.
+        _comes_to_something(Move("approve", one)),
+        # An approval of which no event tells; the registry knows.
+        (
+            Move("reject", good - 1),
+            Move("deliver", 9),
+            Move("approve", good - 1),
+            Move("lose", 9, 9),
+            Move("wait", 0, 6),
+        ),
+        # What serves is rejected, and an alarm goes off on the way back.
+        (
+            *_comes_to_something(Move("policy", chance.choice([1, 7]))),
+            *_goes_live(better),
+            Move("reject", better - 1),
+            Move("deliver", 9),
+            Move("alarm", some, 9),
+            Move("deliver", 9),
+        ),
+        # Two handlers of the same news, one in the middle of the other.
+        (Move("approve", one), Move("duplicate", 9, some), Move("duplicate", 9, more), Move("run", 9)),
+        (Move("advance"), Move("duplicate", 9, some), Move("duplicate", 9, more), Move("run", 0)),
+        # Two decisions, the handler of one in the middle of that of the other.
+        (
+            Move("approve", one),
+            Move("duplicate", 9, some),
+            Move("approve", other),
+            Move("duplicate", 9, more),
+            Move("run", 0),
+        ),
+        # The news of an older rejection after that of a newer approval.
+        (Move("reject", one), Move("approve", one), Move("deliver", 9), Move("deliver", 8)),
+        # An edit of what was approved before something else was.
+        (
+            Move("approve", one),
+            Move("deliver", 9),
+            Move("approve", other),
+            Move("deliver", 9),
+            Move("edit", one),
+            Move("deliver", 9),
+        ),
+        # A sweep that has seen the endpoint as it was, and goes on while the next attempt is made.
+        (
+            Move("sweep", 4, some % 4),
+            Move("approve", one),
+            Move("duplicate", 9, 4 + more % 5),
+            Move("run"),
+        ),
+        # Somebody approves again what is being tried.
+        (Move("approve", one), Move("deliver", 9), Move("approve again"), Move("advance")),
     )
+    # The second and the third are long ways to go wrong in one place, and come more often for that.
+    return chance.choices(motifs, [1, 3, 3, *[1] * (len(motifs) - 3)])[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -91,6 +92,7 @@ class Truth:
         decisions: what operators approved and rejected, oldest first.
         edits: by version, when something else was edited last.
         lost: versions of which an approval event never arrived.
+        lost_of: by version, how many events of any kind never arrived.
         late: versions that a sweep went by while an approval event was on its way.
         policy: the number of the policy that lies in the bucket.
         policies: the numbers of all that ever lay there.
@@ -102,6 +104,7 @@ class Truth:
     decisions: list[Decided] = field(default_factory=list)
     edits: dict[int, datetime] = field(default_factory=dict)
     lost: set[int] = field(default_factory=set)
+    lost_of: Counter[int] = field(default_factory=Counter)
     late: set[int] = field(default_factory=set)
     policy: int = 0
     policies: list[int] = field(default_factory=list)
@@ -410,9 +413,14 @@ class World:
         approvals = [each for each in self.pending if each.version] if move.much > 3 else []
         among = approvals or self.pending
         if among:
-            lost = among[move.which % len(among)]
+            lost = among[-1 if move.which == 9 else move.which % len(among)]
             self.pending.remove(lost)
-            self.truth.lost.add(lost.version)
+            self._note_loss(lost)
+
+    def _note_loss(self, delivery: Delivery) -> None:
+        self.truth.lost.add(delivery.version)
+        about = delivery.event.get("detail", {}).get("ModelPackageVersion")
+        self.truth.lost_of[about or 0] += 1
 
     def _sweep(self, *, to_the_end: bool) -> Task:
         self.truth.late |= {delivery.version for delivery in self.pending}
@@ -465,7 +473,7 @@ class World:
         if error is None:
             if task.delivery.version and EndpointStates(self.memory.table).load(GROUP) is None:
                 # Refused for want of a policy: nobody remembers when it was approved.
-                self.truth.lost.add(task.delivery.version)
+                self._note_loss(task.delivery)
             return
         if not isinstance(error, ModelgateError | Crash):
             raise error
@@ -473,7 +481,7 @@ class World:
         if again.retries < RETRIES:
             self.pending.append(replace(again, retries=again.retries + 1))
         else:
-            self.truth.lost.add(again.version)  # a dead letter
+            self._note_loss(again)  # a dead letter
 
     # ── what AWS lacks ────────────────────────────────────────────────────────────────────────
     def _alarm(self, move: Move) -> None:
