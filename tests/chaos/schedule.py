@@ -50,7 +50,7 @@ WEIGHTS: dict[str, float] = {
 
 
 # So often, before a move, comes a few that belong together.
-MOTIFS = 0.25
+MOTIFS = 0.3
 
 
 @dataclass(frozen=True)
@@ -97,12 +97,12 @@ def random_schedule(seed: str) -> Schedule:
     weights = [weight * chance.choice([0, 0.5, 1, 1, 1, 3]) for weight in WEIGHTS.values()]
     first, second, third = chance.sample(range(1, VERSIONS + 1), 3)
     moves: list[Move] = []
-    for kind in chance.choices(kinds, weights, k=chance.randint(5, 48)):
+    for kind in chance.choices(kinds, weights, k=chance.randint(3, 40)):
         if chance.random() < MOTIFS:
             moves += _motif(chance, first, second)
         moves.append(Move(kind, chance.randint(0, 9), chance.randint(0, 9)))
     # What comes last is not covered up by what comes after it.
-    moves += _motif(chance, first, second) if chance.random() < 0.6 else ()
+    moves += _motif(chance, first, second) if chance.random() < 0.8 else ()
     opening = chance.choice(
         [
             (),
@@ -200,4 +200,4 @@ def _motif(chance: random.Random, good: int, better: int) -> tuple[Move, ...]:
         (Move("approve", one), Move("deliver", 9), Move("approve again"), Move("advance")),
     )
     # The second and the third are long ways to go wrong in one place, and come more often for that.
-    return chance.choices(motifs, [1, 3, 3, *[1] * (len(motifs) - 3)])[0]
+    return chance.choices(motifs, [1, 2, 2, *[1] * (len(motifs) - 3)])[0]
