@@ -121,14 +121,15 @@ class Invariants:
         if comparable:
             raise Violation(f"version {version} is rejected, and never failed itself")
         closed = self._attempts_at(version)
-        if any(each.outcome is Outcome.LIVE for each in closed):
+        # UpdateModelPackage takes no condition: what happens between the look and it cannot be known.
+        looked = task.looked_at.get(version, self._world.clock.now) if task else self._world.clock.now
+        if any(each.outcome is Outcome.LIVE and each.closed_at <= looked for each in closed):
             raise Violation(f"version {version} is rejected, and had been live")
         failed = [each for each in closed if each.outcome is Outcome.FAILED]
         if not failed:
             raise Violation(f"version {version} is rejected, and no attempt at it failed")
-        looked = task.looked_at.get(version) if task else None
         for approved in truth.approvals_of(version):
-            known = looked is None or approved <= looked
+            known = approved <= looked
             edited = version in truth.edits and truth.edits[version] > approved
             if approved > failed[-1].started_at and known and not edited:
                 raise Violation(f"version {version} is rejected, and was approved anew at {approved}")

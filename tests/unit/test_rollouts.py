@@ -316,3 +316,24 @@ def test_another_endpoint_in_the_policy_takes_over_what_was_decided() -> None:
     iris.sagemaker.advance("flowers")
     iris.handle(EndpointEvent("flowers", "InService"))
     assert (iris.sagemaker.serves("flowers"), iris.sagemaker.serves("iris")) == (2, 1)
+
+
+def test_a_rejection_that_still_waits_is_over_when_the_version_goes_live_after_all() -> None:
+    iris = going_live(Deployment())
+    iris.sagemaker.never_ping.add(iris.register())
+    iris.approve(2)
+    iris.handle(iris.sagemaker.events.pop())
+    iris.sagemaker.advance("iris")
+    iris.clock.forward(60)
+    iris.approve(2)  # again, while it fails; the news of that is on its way
+    again = iris.sagemaker.events.pop()
+    iris.handle(iris.sagemaker.events.pop())
+    assert [effect.kind for effect in iris.state.effects] == ["reject"], (
+        "it waits for what explains the change"
+    )
+    iris.sagemaker.never_ping.clear()
+    iris.handle(again)
+    iris.settle()
+    iris.clock.forward(3600)
+    iris.sweep()
+    assert (iris.live, iris.approval(2), iris.state.effects) == (2, "Approved", ())

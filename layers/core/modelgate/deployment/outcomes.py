@@ -29,7 +29,9 @@ def went_live(state: EndpointState, closed: Closed, target: Target) -> EndpointS
     ever_live = state.ever_live if version in state.ever_live else (*state.ever_live, version)
     message = f"Version {version} of {state.group} is live on endpoint {state.name}: {closed.reason}."
     news = state.news(Kind.RELEASE_LIVE, message, closed.number, version=version, attempt=closed.number)
-    live = replace(state, live=closed.number, ever_live=ever_live, block=None, told=())
+    # A rejection that is still owed, because it waits for an event, is over: the version came up after all.
+    effects = tuple(each for each in state.effects if each.kind != "reject" or each.version != version)
+    live = replace(state, live=closed.number, ever_live=ever_live, effects=effects, block=None, told=())
     return _acquitted(live, target).owing(news)
 
 
