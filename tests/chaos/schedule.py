@@ -167,6 +167,16 @@ def _motif(chance: random.Random, good: int, better: int) -> tuple[Move, ...]:
             Move("alarm", some, 9),
             Move("deliver", 9),
         ),
+        # A policy under which nothing comes up, and then the way back from what serves.
+        (
+            *_goes_live(good),
+            *_goes_live(better),
+            *_comes_to_something(Move("policy", chance.choice([3, 5]))),
+            Move("reject", better - 1),
+            Move("deliver", 9),
+        ),
+        # A new policy and a new version at once: which is to blame?
+        (Move("policy", 3), Move("approve", one), Move("deliver", 8), Move("deliver", 9)),
         # Two handlers of the same news, one in the middle of the other.
         (Move("approve", one), Move("duplicate", 9, some), Move("duplicate", 9, more), Move("run", 9)),
         (Move("advance"), Move("duplicate", 9, some), Move("duplicate", 9, more), Move("run", 0)),
