@@ -7,6 +7,8 @@ interpreter needs is taken off both.
 
 Calls: how many requests to AWS the handlers make under a bare policy: of the approval that starts an
 update, of the event that ends it, and of an event that changes nothing.
+
+Inspection: how fast a model.tar.gz of 1 GB is read and judged; see ``bench_inspect``.
 """
 
 from __future__ import annotations
@@ -17,9 +19,10 @@ import statistics
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import bench_inspect
 from calls import calls
 
 ROOT = Path(__file__).parents[1]
@@ -64,15 +67,20 @@ class Start:
         return self.ours / self.clients_only
 
 
-def _seconds(code: str) -> float:
-    """The processor time of one fresh interpreter that runs the code."""
+def _environment() -> dict[str, str]:
+    """Of a process that imports what a function does."""
     path = os.pathsep.join(map(str, (ROOT, ROOT / "layers" / "core")))
-    environment = {
+    return {
         **ENVIRONMENT,
         "PATH": os.environ["PATH"],
         "HOME": os.environ.get("HOME", "/"),
         "PYTHONPATH": path,
     }
+
+
+def _seconds(code: str) -> float:
+    """The processor time of one fresh interpreter that runs the code."""
+    environment = _environment()
     before = os.times()
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
     after = os.times()
@@ -119,9 +127,13 @@ def main() -> int:
         sys.stdout.write(f"{name:<18} {start.ratio:5.2f} × boto3 and its clients ({net})\n")
     made = {event: len(names) for event, names in calls().items()}
     sys.stdout.write(json.dumps({"calls": made}) + "\n")
+    for lacking in bench_inspect.lacking():
+        sys.stdout.write(f"no comparison with {lacking}\n")
+    inspect = asdict(bench_inspect.measure(_environment()))
+    sys.stdout.write(json.dumps({"inspect": inspect}) + "\n")
     report = ROOT / "build" / "bench.json"
     report.parent.mkdir(exist_ok=True)
-    report.write_text(json.dumps({"cold_start": figures, "calls": made}, indent=2) + "\n")
+    report.write_text(json.dumps({"cold_start": figures, "calls": made, "inspect": inspect}, indent=2) + "\n")
     sys.stdout.write(f"written to {report.relative_to(ROOT)} in {time.monotonic() - began:.0f} s\n")
     return 0
 

@@ -77,6 +77,7 @@ class Story:
     console: Console
     folder: Path
     began: float
+    pages: Path
     queue: str = ""
     predictions: list[dict[str, Any]] = field(default_factory=list)
     announcements: list[dict[str, Any]] = field(default_factory=list)
@@ -177,6 +178,7 @@ def tell(story: Story) -> None:
     a_tree_passes_the_gate(story, depth=2, version=1)
     an_operator_approves_it_and_it_is_served(story)
     a_better_tree_passes_the_gate(story)
+    overwriting_the_upload_changes_nothing(story)
     the_endpoint_answers_while_it_moves(story)
     a_worse_tree_is_refused(story)
     rejecting_what_is_live_goes_back(story)
@@ -216,6 +218,21 @@ def an_operator_approves_it_and_it_is_served(story: Story) -> None:
 
 def a_better_tree_passes_the_gate(story: Story) -> None:
     a_tree_passes_the_gate(story, depth=4, version=2)
+
+
+def overwriting_the_upload_changes_nothing(story: Story) -> None:
+    story.chapter("Somebody overwrites the upload of version 2, which is registered already")
+    key = f"models/{GROUP}/depth-4/model.tar.gz"
+    story.cloud.client("s3").put_object(
+        Bucket=story.cloud.outputs["Bucket"], Key=key, Body=b"no model at all"
+    )
+    story.tell("S3", f"{key} is overwritten")
+    told = story.wait_for_announcement("Submission Refused", lambda each: each["submission"] == "depth-4")
+    story.expect("the version that stays", told["version"], 2)
+    specification = describe_version(story, 2)["InferenceSpecification"]
+    url = specification["Containers"][0]["ModelDataUrl"]
+    story.tell("registry", f"version 2 points at what was judged: {url}", "blue")
+    story.expect("whose part of the bucket that is", url.split("/")[3], "registered")
 
 
 def the_endpoint_answers_while_it_moves(story: Story) -> None:
@@ -267,7 +284,8 @@ def nothing_is_left_undone(story: Story) -> None:
     story.expect("the approvals", approvals, {1: "Approved", 2: "Rejected"})
     kinds = [each["kind"] for each in story.announcements if each["kind"] != "Submission Waiting"]
     released = ["Model Registered", "Release Live"]
-    told = ["Policy Accepted", *released, *released, "Submission Refused", "Release Live"]
+    told = ["Policy Accepted", *released, "Model Registered", "Submission Refused", "Release Live"]
+    told += ["Submission Refused", "Release Live"]
     story.expect("the announcements", kinds, told)
     for output in ("UndeliveredEventsQueue", "FailedInvocationsQueue"):
         asked = ["ApproximateNumberOfMessages"]
@@ -309,7 +327,7 @@ def submit(story: Story, depth: int) -> str:
     story.tell("scikit-learn", f"a tree of depth {depth} is trained: {metrics}")
     packed = pack_tree(trained, depth, folder / "submission")
     name = f"depth-{depth}"
-    for file in (packed.artifact, packed.manifest):
+    for file in packed.files:
         key = f"models/{GROUP}/{name}/{file.name}"
         story.cloud.client("s3").upload_file(str(file), story.cloud.outputs["Bucket"], key)
         story.tell("S3", f"{key} is uploaded ({file.stat().st_size} bytes)")
@@ -342,6 +360,11 @@ def tell_the_verdict(story: Story, name: str) -> None:
     for check in report["verdict"]["checks"]:
         word, style = ("passed", "green") if check["passed"] else ("not met", "red")
         story.tell("gate", f"{word}: {check['metric']} {check['found']:.3f}, {check['demand']}", style)
+    page = story.pages / f"{GROUP}-{name}.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    bucket = story.cloud.outputs["Bucket"]
+    story.cloud.client("s3").download_file(bucket, f"reports/{GROUP}/{name}/report.html", str(page))
+    story.tell("report", f"{page} is the page that the announcement links to")
 
 
 def describe_version(story: Story, version: int) -> dict[str, Any]:
@@ -408,7 +431,7 @@ def run(console: Console, out: Path) -> bool:
     result: dict[str, Any] = {"ok": False, "seconds": 0.0, "endpoint": ENDPOINT, "reason": "it broke off"}
     try:
         with TemporaryDirectory() as folder, LocalCloud(TEMPLATE, pace=pace()) as cloud:
-            story = Story(cloud, console, Path(folder), began)
+            story = Story(cloud, console, Path(folder), began, pages=out.parent / "reports")
             result |= {"versions": [], "predictions": story.predictions, "announcements": story.announcements}
             try:
                 tell(story)

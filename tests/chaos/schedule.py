@@ -91,7 +91,7 @@ class Schedule:
 
 def random_schedule(seed: str) -> Schedule:
     """The schedule of this seed; always the same."""
-    chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
+    chance = random.Random(seed)
     # Each schedule leaves some kinds of moves out and has more of others, and so gets further with them.
     kinds = list(WEIGHTS)
     weights = [weight * chance.choice([0, 0.5, 1, 1, 1, 3]) for weight in WEIGHTS.values()]

@@ -154,11 +154,11 @@ class World:
         self._put_policy(schedule.first_policy)
         self.memory.table.put(entry_of_group(GROUP))  # as the registration of its first version does
         for _ in range(VERSIONS):
-            manifest = self.memory.bucket.put(f"models/{GROUP}/run/manifest.yaml", MANIFEST)
+            manifest = self.memory.bucket.put(f"registered/{GROUP}/run/manifest.yaml", MANIFEST)
             metadata = {
                 on_package.STACK: STACK,
                 on_package.SUBMISSION: "run",
-                on_package.MANIFEST_VERSION: manifest.version,
+                on_package.MANIFEST: manifest.key,
             }
             self.sagemaker.add_package(GROUP, **metadata)
         self._moves: Mapping[str, Callable[[Move], object]] = {

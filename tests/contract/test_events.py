@@ -18,6 +18,7 @@ from samtranslator.yaml_helper import yaml_parse
 from modelgate.events import (
     EndpointStateChange,
     Envelope,
+    InspectionPaused,
     Instruction,
     ModelPackageStateChange,
     ObjectCreated,
@@ -28,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 INTAKE = "modelgate-intake-123456789012"
 MODELS: dict[str, type[BaseModel]] = {
     "model_uploaded": ObjectCreated,
+    "inspection_paused": InspectionPaused,
     "approval_changed": ModelPackageStateChange,
     "endpoint_changed": EndpointStateChange,
     "smoke_test_answered": ObjectCreated,

@@ -97,6 +97,37 @@ def test_keys_are_taken_as_they_are(world: World, group: str) -> None:
     assert world.bucket.head(key) is not None
 
 
+def test_a_listing_has_the_present_version_of_each_object_under_a_prefix(world: World, group: str) -> None:
+    for body in (b"old", b"newer"):
+        version = world.upload(f"data/{group}/model/b", body)
+    world.upload(f"data/{group}/model/a", b"1")
+    world.upload(f"data/{group}/models", b"not in it")
+    listed = world.bucket.list(f"data/{group}/model/", 10)
+    assert [(each.key.rpartition("/")[2], each.size) for each in listed] == [("a", 1), ("b", 5)]
+    assert listed[1].version == version
+    assert listed == [world.bucket.head(each.key) for each in listed]
+    assert len(world.bucket.list(f"data/{group}/", 1)) == 2
+
+
+def test_a_copy_is_of_the_version_that_was_named(world: World, group: str) -> None:
+    world.upload(f"data/{group}/a", b"first")
+    found = world.bucket.head(f"data/{group}/a")
+    assert found is not None
+    world.upload(f"data/{group}/a", b"second")
+    copied = world.bucket.copy(found, f"data/{group}/b")
+    assert world.bucket.read(f"data/{group}/b", 10) == (b"first", copied)
+    assert copied.etag == found.etag
+
+
+# ── the account's images ──────────────────────────────────────────────────────────────────────────
+def test_a_tag_is_resolved_to_the_digest_that_it_names(world: World, group: str) -> None:
+    digest = world.push(group, "v1")
+    assert digest.startswith("sha256:")
+    assert world.images.digest(group, "v1") == digest
+    assert world.images.digest(group, "v2") is None
+    assert world.images.digest(f"{group}-other", "v1") is None
+
+
 # ── the table ─────────────────────────────────────────────────────────────────────────────────────
 def test_what_was_written_is_read_back(world: World, group: str) -> None:
     record = Record(group, "STATE", '{"a": 1}', 1, (("count", 3), ("name", "größe")))

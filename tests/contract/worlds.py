@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,14 +13,16 @@ from localcloud import LocalCloud
 from modelgate.aws.autoscaling import InstanceScaling
 from modelgate.aws.cloudwatch import EndpointAlarms
 from modelgate.aws.dynamodb import DynamoTable
+from modelgate.aws.ecr import EcrImages
 from modelgate.aws.eventbridge import EventBridgeBus
 from modelgate.aws.s3 import S3Bucket
 from modelgate.aws.sagemaker import STACK_TAG, SageMakerHosting, SageMakerRegistry
 from modelgate.aws.sagemaker_runtime import SageMakerPredictions
 from modelgate.policy import DeploymentPolicy
-from modelgate.ports import Bucket, Bus, Hosting, Predictions, Registry, Scaling, Table, Watch
-from modelgate.registry.package import Registration
-from tests.fakes.aws import Calls, Clock, FakeBucket, FakeBus, FakeTable
+from modelgate.ports import Bucket, Bus, Hosting, Images, Predictions, Registry, Scaling, Table, Watch
+from modelgate.registry.package import RegisteredContainer, Registration
+from modelgate.submission import Lineage
+from tests.fakes.aws import Calls, Clock, FakeBucket, FakeBus, FakeImages, FakeTable
 from tests.fakes.sagemaker import FakeHosting, FakeSageMaker, FakeScaling, FakeWatch
 from tests.simulation.chain import FAILS_TO_PREDICT, NEVER_LOADS, SCRIPT, artifact
 
@@ -33,6 +37,8 @@ class World:
 
     Attributes:
         upload: puts an object as a user does, and returns its version.
+        keep: puts an object where versions point at, as registration does, and returns its URL.
+        push: makes an image of the account's own, and returns its digest.
         approve: approves a version as an operator does.
         settle: waits until an endpoint has come to rest, and has answered what it was asked.
         announced: the ids on the bus.
@@ -45,6 +51,7 @@ class World:
     """
 
     bucket: Bucket
+    images: Images
     table: Table
     bus: Bus
     registry: Registry
@@ -53,6 +60,8 @@ class World:
     watch: Watch
     predictions: Predictions
     upload: Callable[[str, bytes], str]
+    keep: Callable[[str, bytes], str]
+    push: Callable[[str, str], str]
     approve: Callable[[str, int], None]
     settle: Callable[[str], object]
     announced: Callable[[], list[object]]
@@ -85,8 +94,13 @@ def in_memory() -> World:
         found = sagemaker.endpoint(endpoint)
         return found.tags if found else {}
 
+    def push(repository: str, tag: str) -> str:
+        return images.digests.setdefault((repository, tag), f"sha256:{len(images.digests):064x}")
+
+    images = FakeImages(calls)
     return World(
         bucket,
+        images,
         FakeTable(calls),
         bus,
         sagemaker,
@@ -95,6 +109,8 @@ def in_memory() -> World:
         FakeWatch(calls, sagemaker),
         sagemaker,
         upload=lambda key, body: bucket.put(key, body).version,
+        keep=lambda key, body: f"s3://{bucket.name}/{bucket.put(key, body).key}",
+        push=push,
         approve=lambda group, version: sagemaker.decide(group, version, "Approved"),
         settle=settle,
         announced=lambda: [each.id for each in bus.announced],
@@ -135,8 +151,23 @@ def on(cloud: LocalCloud, function: str | None = None) -> World:
         listed = sagemaker.list_tags(ResourceArn=f"{ARN}:endpoint/{endpoint}")["Tags"]
         return {tag["Key"]: tag["Value"] for tag in listed if tag["Key"] != STACK_TAG}
 
+    def keep(key: str, body: bytes) -> str:
+        role = f"arn:aws:iam::123456789012:role/{cloud.function('ModelUploaded').role}"
+        cloud._started.client_of(role, "s3").put_object(Bucket=name, Key=key, Body=body)
+        return f"s3://{name}/{key}"
+
+    def push(repository: str, tag: str) -> str:
+        ecr = cloud.client("ecr")
+        with suppress(ecr.exceptions.RepositoryAlreadyExistsException):
+            ecr.create_repository(repositoryName=repository)
+        kind = "application/vnd.oci.image.manifest.v1+json"
+        manifest = json.dumps({"schemaVersion": 2, "mediaType": kind, "annotations": {"tag": tag}})
+        pushed = ecr.put_image(repositoryName=repository, imageManifest=manifest, imageTag=tag)
+        return str(pushed["image"]["imageId"]["imageDigest"])
+
     return World(
         S3Bucket(client("s3"), name),
+        EcrImages(client("ecr")),
         DynamoTable(client("dynamodb"), cloud.outputs["Table"]),
         EventBridgeBus(client("events"), cloud.outputs["Bus"]),
         SageMakerRegistry(client("sagemaker"), ARN),
@@ -145,6 +176,8 @@ def on(cloud: LocalCloud, function: str | None = None) -> World:
         EndpointAlarms(client("cloudwatch"), STACK),
         SageMakerPredictions(client("sagemaker-runtime"), name),
         upload=lambda key, body: str(s3.put_object(Bucket=name, Key=key, Body=body)["VersionId"]),
+        keep=keep,
+        push=push,
         approve=lambda group, version: sagemaker.update_model_package(
             ModelPackageArn=f"{ARN}:model-package/{group}/{version}", ModelApprovalStatus="Approved"
         ),
@@ -168,25 +201,35 @@ def registration(group: str, token: str) -> Registration:
         group=group,
         token=token,
         description="a model",
-        image="492215442770.dkr.ecr.eu-central-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3",
-        artifact_url="s3://intake/models/x/y/model.tar.gz",
-        environment={"SAGEMAKER_PROGRAM": "inference.py"},
-        framework="SKLEARN",
+        containers=(
+            RegisteredContainer(
+                image="492215442770.dkr.ecr.eu-central-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3",
+                artifact_url="s3://intake/registered/x/y/model.tar.gz",
+                environment={
+                    "SAGEMAKER_PROGRAM": "inference.py",
+                    "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
+                },
+                framework="SKLEARN",
+                artifact_etag="0123",
+            ),
+        ),
         content_types=("text/csv",),
         response_types=("text/csv",),
-        metrics_url="s3://intake/reports/x/y/metrics.json",
+        instance_types=("ml.m5.large",),
+        metrics_url="s3://intake/registered/x/y/metrics.json",
         metadata={"metric.accuracy": "0.95", "modelgate.submission": "run"},
+        lineage=Lineage(commit="4be1f0c"),
+        source_uri="s3://intake/models/x/y/",
     )
 
 
 def approved(world: World, group: str, *, script: str = SCRIPT) -> int:
     """The group's next version, approved; its artifact can be served by the local cloud."""
     run = f"run-{len(list(world.registry.approved_versions(group))) + 1}"
-    world.upload(f"models/{group}/{run}/model.tar.gz", artifact(group, script))
-    served = registration(group, f"{group}-{run}"[:36])
-    environment = {**served.environment, "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
-    url = f"s3://{world.bucket.name}/models/{group}/{run}/model.tar.gz"
-    version = world.registry.register(replace(served, artifact_url=url, environment=environment))
+    url = world.keep(f"registered/{group}/{run}/model.tar.gz", artifact(group, script))
+    asked = registration(group, f"{group}-{run}"[:36])
+    container = replace(asked.containers[0], artifact_url=url)
+    version = world.registry.register(replace(asked, containers=(container,)))
     world.approve(group, version)
     if script == NEVER_LOADS:
         world.never_loads(version)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -45,6 +46,7 @@ class Calls:
     made: list[str] = field(default_factory=list)
     _by_number: dict[int, tuple[BaseException, bool]] = field(default_factory=dict)
     _by_name: dict[str, tuple[BaseException, bool]] = field(default_factory=dict)
+    _meanwhile: dict[str, Callable[[], object]] = field(default_factory=dict)
 
     def fail(self, which: int | str, error: BaseException, *, after: bool = False) -> None:
         """That call raises, before it takes effect or after it did."""
@@ -53,11 +55,17 @@ class Calls:
         else:
             self._by_name[which] = (error, after)
 
+    def before(self, name: str, happens: Callable[[], object]) -> None:
+        """Something else happens just before the next call of that name."""
+        self._meanwhile[name] = happens
+
     def heal(self) -> None:
         self._by_number.clear()
         self._by_name.clear()
 
     def make(self, name: str, call: Callable[[], T]) -> T:
+        if happens := self._meanwhile.pop(name, None):
+            happens()
         self.made.append(name)
         planned = self._by_number.pop(len(self.made), None) or self._by_name.pop(name, None)
         error, after = planned or (None, False)
@@ -77,12 +85,18 @@ class FakeBucket:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
         self._objects: dict[str, list[bytes]] = {}
+        self._sizes: dict[str, int] = {}
 
     def put(self, key: str, body: bytes) -> ObjectVersion:
         """What a user's upload does."""
         versions = self._objects.setdefault(key, [])
         versions.append(body)
-        return ObjectVersion(key, f"v{len(versions)}", len(body))
+        return _version(key, len(versions), body)
+
+    def pretend(self, key: str, body: bytes, size: int) -> None:
+        """An upload that is said to be larger than it is."""
+        self.put(key, body)
+        self._sizes[key] = size
 
     def delete(self, key: str) -> None:
         self._objects.pop(key, None)
@@ -97,8 +111,18 @@ class FakeBucket:
         found = self._calls.make("GetObject", lambda: self._find(key, version))
         return (self._body(found)[: limit + 1], found) if found else None
 
-    def open(self, found: ObjectVersion) -> io.BytesIO:
-        return self._calls.make("GetObject", lambda: io.BytesIO(self._body(found)))
+    def open(self, found: ObjectVersion, start: int = 0) -> io.BytesIO:
+        return self._calls.make("GetObject", lambda: io.BytesIO(self._body(found)[start:]))
+
+    def list(self, prefix: str, limit: int) -> list[ObjectVersion]:
+        def listed() -> list[ObjectVersion]:
+            found = (self._find(key) for key in self.keys() if key.startswith(prefix))
+            return [each for each in found if each][: limit + 1]
+
+        return self._calls.make("ListObjectVersions", listed)
+
+    def copy(self, found: ObjectVersion, key: str) -> ObjectVersion:
+        return self._calls.make("CopyObject", lambda: self.put(key, self._body(found)))
 
     def write(self, key: str, body: bytes, content_type: str) -> None:
         self._calls.make("PutObject", lambda: self.put(key, body))
@@ -108,10 +132,31 @@ class FakeBucket:
         number = int(version.removeprefix("v")) if version else len(versions)
         if not 0 < number <= len(versions):
             return None
-        return ObjectVersion(key, f"v{number}", len(versions[number - 1]))
+        found = _version(key, number, versions[number - 1])
+        return replace(found, size=self._sizes.get(key, found.size))
 
     def _body(self, found: ObjectVersion) -> bytes:
         return self._objects[found.key][int(found.version.removeprefix("v")) - 1]
+
+
+def _version(key: str, number: int, body: bytes) -> ObjectVersion:
+    etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
+    return ObjectVersion(key, f"v{number}", len(body), f'"{etag}"')
+
+
+class FakeImages:
+    """A `modelgate.ports.Images`.
+
+    Attributes:
+        digests: by repository and tag.
+    """
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self.digests: dict[tuple[str, str], str] = {}
+
+    def digest(self, repository: str, tag: str) -> str | None:
+        return self._calls.make("DescribeImages", lambda: self.digests.get((repository, tag)))
 
 
 class FakeTable:

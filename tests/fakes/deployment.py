@@ -54,11 +54,11 @@ class Deployment:
     # ── people ────────────────────────────────────────────────────────────────────────────────
     def register(self, group: str = "iris") -> int:
         """A version as registration makes it."""
-        manifest = self.bucket.put(f"models/{group}/run/manifest.yaml", MANIFEST)
+        manifest = self.bucket.put(f"registered/{group}/run/manifest.yaml", MANIFEST)
         metadata = {
             on_package.STACK: STACK,
             on_package.SUBMISSION: "run",
-            on_package.MANIFEST_VERSION: manifest.version,
+            on_package.MANIFEST: manifest.key,
         }
         return self.sagemaker.add_package(group, **metadata)
 

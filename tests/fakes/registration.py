@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from itertools import count
+from typing import Any
 
 from modelgate.errors import AwsError, NotYet
 from modelgate.invocation import Invocation
@@ -37,10 +39,17 @@ class Registration:
         self.bucket.put(key, body)
         return key
 
-    def receive(self, key: str, invocation: str | None = None) -> Summary:
-        """One delivery of an upload's event."""
-        until = self.clock.now + timedelta(seconds=TIME_LIMIT)
-        return self.registrar.receive(key, Invocation(invocation or f"invocation-{next(self._ids)}", until))
+    def receive(self, key: str, invocation: str | None = None, seconds: float = TIME_LIMIT) -> Summary:
+        """One delivery of an upload's event, to a function that has so many seconds."""
+        return self.registrar.receive(key, self._invocation(invocation, seconds))
+
+    def go_on(self, invocation: str | None = None, seconds: float = TIME_LIMIT) -> Summary:
+        """What follows when an inspection paused."""
+        return self.registrar.go_on(SubmissionId("iris", "run"), self._invocation(invocation, seconds))
+
+    def _invocation(self, name: str | None, seconds: float) -> Invocation:
+        until = self.clock.now + timedelta(seconds=seconds)
+        return Invocation(name or f"invocation-{next(self._ids)}", until)
 
     def receive_as_lambda_does(self, key: str) -> None:
         """With two retries, which keep the invocation's id."""
@@ -60,6 +69,15 @@ class Registration:
     def status(self, submission: str = "run") -> str | None:
         item = self.submissions.load(SubmissionId("iris", submission))
         return item.status.value if item else None
+
+    def at(self, url: str) -> bytes:
+        """What lies there."""
+        found = self.bucket.read(url.removeprefix("s3://intake/"), 100_000_000)
+        assert found is not None, url
+        return found[0]
+
+    def report(self, submission: str = "run") -> Any:
+        return json.loads(self.at(f"s3://intake/reports/iris/{submission}/report.json"))
 
     def reports(self) -> list[str]:
         return [key for key in self.bucket.keys() if key.startswith("reports/")]  # noqa: SIM118 - no mapping

@@ -9,12 +9,12 @@ from modelgate.deployment.executor import Surroundings
 from modelgate.deployment.smoke import SmokeTester
 from modelgate.observability import Journal
 from modelgate.runtime import Runtime
-from tests.fakes.aws import Calls, Clock, FakeBucket, FakeBus, FakeTable
+from tests.fakes.aws import Calls, Clock, FakeBucket, FakeBus, FakeImages, FakeTable
 from tests.fakes.sagemaker import FakeHosting, FakeSageMaker, FakeScaling, FakeWatch
 
 if TYPE_CHECKING:
     from modelgate.aws.session import Session
-    from modelgate.ports import Bucket, Bus, Registry, Table
+    from modelgate.ports import Bucket, Bus, Images, Registry, Table
 
 STACK = "modelgate"
 _ENVIRON = {
@@ -33,6 +33,7 @@ class Memory:
         self.clock = Clock()
         self.calls = calls or Calls()
         self.bucket = FakeBucket(self.calls)
+        self.images = FakeImages(self.calls)
         self.table = FakeTable(self.calls)
         self.bus = FakeBus(self.calls)
         self.sagemaker = FakeSageMaker(self.calls, self.clock)
@@ -71,6 +72,10 @@ class MemoryRuntime(Runtime):
     @cached_property
     def _bucket(self) -> Bucket:
         return self._memory.bucket
+
+    @cached_property
+    def _images(self) -> Images:
+        return self._memory.images
 
     @cached_property
     def _table(self) -> Table:

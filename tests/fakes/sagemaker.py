@@ -251,6 +251,8 @@ class FakeSageMaker:
     def _register(self, registration: Registration) -> int:
         if registration.token not in self._tokens:
             version = self.add_package(registration.group, **registration.metadata)
+            made = self._packages[registration.group, version]
+            self._packages[registration.group, version] = replace(made, approval=registration.approval)
             self._tokens[registration.token] = version
             self.registrations.append(registration)
         return self._tokens[registration.token]

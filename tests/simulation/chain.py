@@ -96,7 +96,7 @@ def manifest(accuracy: float = 0.95, **changes: object) -> bytes:
         "smoke_test": {"content_type": "text/csv", "body": "5.1,3.5", "expect": "setosa"},
         **changes,
     }
-    return yaml.safe_dump(content).encode()
+    return yaml.safe_dump({key: value for key, value in content.items() if value is not None}).encode()
 
 
 @dataclass

@@ -43,10 +43,13 @@ def test_the_demo_tells_the_whole_story(tmp_path: Path) -> None:
         ("Model Registered", 1),
         ("Release Live", 1),
         ("Model Registered", 2),
+        ("Submission Refused", 2),
         ("Release Live", 2),
         ("Submission Refused", None),
         ("Release Live", 1),
     ]
-    refused = next(each for each in announced if each["kind"] == "Submission Refused")
+    refused = next(each for each in announced if each.get("submission") == "depth-1")
     assert len(refused["reasons"]) == 2
     assert all("accuracy" in reason for reason in refused["reasons"])
+    pages = sorted(page.name for page in (tmp_path / "reports").iterdir())
+    assert pages == ["iris-depth-1.html", "iris-depth-2.html", "iris-depth-4.html"]

@@ -181,7 +181,7 @@ def test_a_packed_model_without_a_script_of_its_own_answers_a_row_of_csv(
         smoke_test=SmokeTest(content_type="text/csv", body="5.1,3.5", expect="setosa"),
         out=tmp_path / "submission",
     )
-    for file in (packed.artifact, packed.manifest):
+    for file in packed.files:
         chain.upload(f"models/{chain.group}/packed/{file.name}", file.read_bytes())
     chain.cloud.settle()
     chain.approve(1)

@@ -174,7 +174,10 @@ def test_what_is_registered_says_all_that_a_deployment_needs(chain: Chain) -> No
         "SAGEMAKER_PROGRAM": "inference.py",
         "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
     }
-    assert container["ModelDataUrl"].endswith(f"/models/{chain.group}/run-1/model.tar.gz")
+    assert f"/registered/{chain.group}/" in container["ModelDataUrl"]
+    assert package["InferenceSpecification"]["SupportedRealtimeInferenceInstanceTypes"] == ["ml.m5.large"]
+    assert package["InferenceSpecification"]["SupportedTransformInstanceTypes"] == ["ml.m5.large"]
+    assert package["SourceUri"].endswith(f"/models/{chain.group}/run-1/")
     assert package["ModelApprovalStatus"] == "PendingManualApproval"
     assert package["CustomerMetadataProperties"]["modelgate.submission"] == "run-1"
     assert chain.report("run-1")["version"] == 1

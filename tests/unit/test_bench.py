@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
+import bench_inspect
 from bench import CLIENTS, ENVIRONMENT, USE_CASES
 from modelgate.runtime import Runtime
 
@@ -27,3 +29,17 @@ def test_a_functions_start_makes_exactly_the_clients_it_is_compared_with(functio
     runtime = Runtime(ENVIRONMENT, session)  # type: ignore[arg-type]  # only `client` is called
     assert getattr(runtime, USE_CASES[function])
     assert sorted(session.made) == sorted(CLIENTS[function])
+
+
+def test_a_program_that_is_not_here_is_named_with_where_it_comes_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bench_inspect.shutil.which", lambda name: None if name == "igzip" else name)
+
+    assert bench_inspect.lacking() == ["igzip, which is in the package isal (apt-get install isal)"]
+
+
+def test_what_is_told_of_an_inspection_keeps_its_names() -> None:
+    told = [each.name for each in fields(bench_inspect.Inspection)]
+
+    assert told == ["mb_per_s", "ratio_to_tar_tzf", "ratio_to_igzip", "peak_mb"]

@@ -25,7 +25,7 @@ from modelgate.errors import Forbidden, ModelFailed, Problem, Refused, Throttled
 from modelgate.gate import Check
 from modelgate.policy import DeploymentPolicy
 from modelgate.registry.package import ModelPackage
-from modelgate_cli import deciding, endpoints, packing, submitting
+from modelgate_cli import deciding, endpoints, packing, submission_files, submitting
 from modelgate_cli.complaints import NO, TROUBLE, USAGE, Complaint, complaint_about
 from modelgate_cli.main import app
 from modelgate_cli.stack import Stack, find_names, outputs_of
@@ -290,9 +290,9 @@ def test_a_verdict_loses_no_word_in_a_narrow_terminal(width: int) -> None:
 def test_a_name_is_the_date_and_the_content(tmp_path: Path) -> None:
     artifact = tmp_path / "model.tar.gz"
     artifact.write_bytes(b"one")
-    one = submitting.default_name(submitting.Files(artifact), NOON)
+    one = submission_files.default_name(submission_files.gather([artifact]), NOON)
     artifact.write_bytes(b"two")
-    two = submitting.default_name(submitting.Files(artifact), NOON)
+    two = submission_files.default_name(submission_files.gather([artifact]), NOON)
     assert one.startswith("2026-01-01-")
     assert one != two
 
@@ -300,7 +300,7 @@ def test_a_name_is_the_date_and_the_content(tmp_path: Path) -> None:
 def test_a_folder_without_a_manifest_is_a_usage_error(tmp_path: Path) -> None:
     (tmp_path / "model.tar.gz").write_bytes(b"")
     with pytest.raises(Complaint, match=r"has no manifest\.yaml") as told:
-        submitting.gather([tmp_path])
+        submission_files.gather([tmp_path])
     assert told.value.code == USAGE
 
 

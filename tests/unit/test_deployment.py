@@ -99,19 +99,15 @@ def test_a_version_that_fails_its_smoke_test_is_rejected_and_the_one_before_it_s
 def test_a_wrong_answer_fails_the_smoke_test() -> None:
     iris = Deployment()
     version = iris.register()
-    manifest = iris.bucket.put(
-        "models/iris/run/manifest.yaml",
+    iris.bucket.put(
+        "registered/iris/run/manifest.yaml",
         b"container: {framework: sklearn, version: 1.2-1}\nmetrics: {a: 1.0}\ncontent_types: [text/csv]\n"
         b"response_types: [text/csv]\nsmoke_test: {content_type: text/csv, body: x, expect: virginica}\n",
     )
-    assert manifest.version == "v2"
-    package = iris.sagemaker.package("iris", version)
-    iris.sagemaker.delete_package("iris", version)
-    iris.sagemaker.add_package("iris", **{**package.metadata, "modelgate.manifest_version": "v2"})
-    iris.approve(1)
+    iris.approve(version)
     iris.settle()
-    assert iris.approval(1) == "Rejected"
-    assert "does not contain 'virginica'" in iris.sagemaker.package("iris", 1).description
+    assert iris.approval(version) == "Rejected"
+    assert "does not contain 'virginica'" in iris.sagemaker.package("iris", version).description
 
 
 def test_a_first_creation_that_fails_is_cleared_away_and_the_next_approval_creates_anew(

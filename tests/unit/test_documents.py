@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from modelgate.documents import MAX_DOCUMENT_BYTES
 from modelgate.errors import Problem, Refused
 from modelgate.policy import DEFAULT, Instances, Policy, read_policy
-from modelgate.submission import Manifest, SubmissionId, read_manifest, read_metrics
+from modelgate.submission import Manifest, SubmissionId, read_manifest
 
 MANIFEST = {
     "container": {"framework": "sklearn", "version": "1.4-2"},
@@ -39,7 +39,27 @@ def problem_of(text: bytes) -> Problem:
 
 
 def test_a_right_manifest_is_read() -> None:
-    assert read_manifest(manifest()).container.version == "1.4-2"
+    (container,) = read_manifest(manifest()).served.values()
+    assert container.version == "1.4-2"
+
+
+@pytest.mark.parametrize(
+    ("container", "tarball", "folder"),
+    [
+        ({"framework": "sklearn", "version": "1.4-2"}, "model.tar.gz", None),
+        ({"image": "trees:v1", "artifact": "trees.tar.gz"}, "trees.tar.gz", None),
+        ({"image": "trees:v1", "artifact": "model/"}, None, "model/"),
+        ({"image": "trees:v1", "artifact": "none"}, None, None),
+        ({"image": "a", "environment": {"HF_MODEL_ID": "org/model"}}, None, None),
+        ({"image": "a", "environment": {"HF_MODEL_ID": "/opt/ml/model"}}, "model.tar.gz", None),
+        ({"image": "a", "artifact": "model/", "environment": {"HF_MODEL_ID": "org/m"}}, None, "model/"),
+    ],
+)
+def test_a_container_has_a_tarball_a_folder_or_neither(
+    container: dict[str, object], tarball: str | None, folder: str | None
+) -> None:
+    (read,) = read_manifest(manifest(container=container)).served.values()
+    assert (read.tarball, read.folder) == (tarball, folder)
 
 
 def test_an_unknown_key_gets_the_nearest_known_one() -> None:
@@ -74,6 +94,21 @@ def test_every_problem_is_named_not_only_the_first() -> None:
         ({"metrics": {"accuracy": float("inf")}}, "manifest.yaml: metrics.accuracy", "finite number"),
         ({"metrics": {}}, "manifest.yaml: metrics", "at least 1 item"),
         ({"metrics": None}, "manifest.yaml", "neither metrics nor metrics_file"),
+        ({"container": None}, "manifest.yaml", "neither container nor containers"),
+        ({"containers": [{"image": "a"}, {"image": "b"}]}, "manifest.yaml", "both container and containers"),
+        (
+            {"container": None, "containers": [{"image": "a"}, {"image": "b"}]},
+            "manifest.yaml",
+            "names model.tar.gz for several containers",
+        ),
+        ({"container": None, "containers": [{"image": "a"}]}, "manifest.yaml: containers", "at least 2"),
+        ({"container": {}}, "manifest.yaml: container", "neither framework and version nor image"),
+        ({"container": {"framework": "sklearn"}}, "manifest.yaml: container", "has no version"),
+        ({"container": {"image": "a", "version": "1"}}, "manifest.yaml: container", "has version beside"),
+        ({"container": {"image": "a", "artifact": "../x"}}, "manifest.yaml: container.artifact", "is '../x'"),
+        ({"container": {"image": "a", "artifact": "m.zip"}}, "manifest.yaml: container.artifact", "m.zip"),
+        ({"instance_types": ["m5.large"]}, "manifest.yaml: instance_types.0", "pattern"),
+        ({"lineage": {"comit": "4be1f0c"}}, "manifest.yaml: lineage.comit", "not a key"),
         ({"metrics_file": "evaluation.json"}, "manifest.yaml", "both metrics and metrics_file"),
         ({"metrics": None, "metrics_file": "../x.json"}, "manifest.yaml: metrics_file", "pattern"),
         ({"metrics": {"a b": 1.0}}, "manifest.yaml: metrics", "no name that can be used"),
@@ -163,31 +198,6 @@ def test_any_mapping_is_read_or_refused_by_the_name_of_a_field(content: dict[str
         read_manifest(yaml.safe_dump(content).encode())
     except Refused as refused:
         assert all(problem.where.startswith("manifest.yaml") for problem in refused.problems)
-
-
-# ── metrics files ─────────────────────────────────────────────────────────────────────────────────
-def test_a_metrics_file_is_a_flat_object_of_numbers() -> None:
-    assert read_metrics(b'{"accuracy": 0.9, "log_loss": 1}', "evaluation.json") == {
-        "accuracy": 0.9,
-        "log_loss": 1.0,
-    }
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        (b"{", "is not JSON"),
-        (b"[1]", "evaluation.json: metrics: is [1]"),
-        (b'{"accuracy": "0.9"}', 'evaluation.json: accuracy: is "0.9"'),
-        (b'{"accuracy": NaN}', "finite number"),
-        (b'{"accuracy": null}', "evaluation.json: accuracy: is null"),
-        (b"[" * 5000, "is not JSON"),
-    ],
-)
-def test_a_wrong_metrics_file_is_refused(text: bytes, says: str) -> None:
-    with pytest.raises(Refused) as refused:
-        read_metrics(text, "evaluation.json")
-    assert says in str(refused.value)
 
 
 # ── names ─────────────────────────────────────────────────────────────────────────────────────────

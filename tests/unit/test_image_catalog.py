@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from typing import cast
 
 import pytest
 from botocore.loaders import create_loader
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from catalog import CATALOG
 from catalog import catalog as generated
 from modelgate.errors import Refused
 from modelgate.images import catalog
-from modelgate.images.instances import Instance, instance
+from modelgate.images.instances import instance
 
 SKLEARN = "sagemaker-scikit-learn"
 XGBOOST = "sagemaker-xgboost"
@@ -103,8 +106,37 @@ KNOWN = [
 ]
 
 
+SCOPES: tuple[catalog.Scope, ...] = ("inference", "training")
+ON_EACH_MACHINE = (
+    "ml.m5.large",
+    "ml.g5.xlarge",
+    "ml.c7g.large",
+    "ml.inf1.xlarge",
+    "ml.inf2.xlarge",
+    "ml.trn1.2xlarge",
+)
+HUGGING_FACE = f"{DLC}/huggingface-pytorch"
+
+
 def uri(framework: str, version: str, region: str = "eu-central-1", on: str = "ml.m5.large") -> str:
     return catalog.resolve(framework, version, region=region, instance_type=on)
+
+
+def any_uri(framework: str, version: str, scope: catalog.Scope, on: str) -> str | None:
+    """Whatever image there is; of base frameworks some have to be named."""
+    for base in (None, "pytorch1", "pytorch2"):
+        try:
+            return catalog.resolve(
+                framework,
+                version,
+                region="us-west-2",
+                instance_type=on,
+                scope=scope,
+                base_framework_version=base,
+            )
+        except Refused:
+            continue
+    return None
 
 
 def refusal(framework: str, version: str, region: str = "eu-central-1", on: str = "ml.m5.large") -> str:
@@ -132,14 +164,21 @@ def test_versions_are_listed_from_old_to_new(framework: str, scope: catalog.Scop
     assert " ".join(catalog.versions(framework, scope)) == expected
 
 
-@pytest.mark.parametrize("framework", ["sklearn", "xgboost"])
-@pytest.mark.parametrize("scope", ["inference", "training"])
-def test_every_listed_version_resolves(framework: str, scope: catalog.Scope) -> None:
-    for version in catalog.versions(framework, scope):
-        answer = catalog.resolve(
-            framework, version, region="eu-west-1", instance_type="ml.m5.large", scope=scope
+def test_every_listed_version_resolves_somewhere() -> None:
+    listed = [
+        (framework, scope, version)
+        for framework in catalog.families()
+        for scope in SCOPES
+        for version in catalog.versions(framework, scope)
+    ]
+
+    for framework, scope, version in listed:
+        answer = next(filter(None, (any_uri(framework, version, scope, on) for on in ON_EACH_MACHINE)), "")
+        assert re.fullmatch(r"\d{12}\.dkr\.ecr\.us-west-2\.amazonaws\.com/[a-z0-9-]+:[\w.-]+", answer), (
+            version
         )
-        assert re.fullmatch(r"\d{12}\.dkr\.ecr\.eu-west-1\.amazonaws\.com/[a-z-]+:[\w.-]+", answer)
+    assert {framework for framework, _, _ in listed} == set(catalog.families())
+    assert len(listed) > 800
 
 
 def test_training_has_the_sklearn_that_inference_lacks() -> None:
@@ -174,11 +213,22 @@ def test_of_several_pythons_the_newest_is_taken_unless_one_is_asked_for() -> Non
             ("sklearn", "1.2-1", "eu-central-1", "ml.g5.xlarge"),
             "for the gpu of g5 instances; choose instances",
         ),
-        (("sklearn", "1.2-1", "eu-central-1", "ml.m7g.large"), "1.2-1' for inference on such instances"),
+        (("sklearn", "1.2-1", "eu-central-1", "ml.m7g.large"), "1.2-1' for inference on m7g instances"),
         (("pytorch", "2.6", "eu-central-1", "ml.inf2.xlarge"), "for the inf of inf2 instances"),
         (("djl-lmi", "0.36.0", "eu-central-1", "ml.c7g.large"), "on the ARM processors of c7g"),
         (("llama-cpp-arm64", "1"), "for ARM processors only; choose Graviton instances"),
         (("vw", "8.7.0"), "vw has no prebuilt image for inference; use it for training"),
+        (("huggingface", "4.49.0", "eu-central-1", "ml.inf2.xlarge"), "nearest are 4.51, 4.51.3, 4.43"),
+        (
+            ("huggingface", "4.51", "eu-central-1", "ml.trn1.2xlarge"),
+            "trn1 instances; choose instances with Inf",
+        ),
+        (("huggingface-neuronx", "4.51"), "for Inferentia2 and Trainium only; choose Inf2 or Trn1 instances"),
+        (("huggingface-neuronx", "4.51", "eu-central-1", "ml.inf1.xlarge"), "Inferentia2 and Trainium only"),
+        (("inferentia-pytorch", "1.9", "eu-central-1", "ml.inf2.xlarge"), "for the first Inferentia only"),
+        (("huggingface-vllm", "0.1"), "the nearest are 0.14, 0.14.0, 0.17 (the newest is "),
+        (("vllm", "0.30"), "for the cpu of m5 instances; choose instances with a GPU (ml.g5.xlarge)"),
+        (("spark", "3.3"), "no prebuilt container is called 'spark'"),
         (("sklearn", "1.2-1", "eu-central-1", "m5.large"), "'m5.large' is not a SageMaker instance type"),
         (("sklearn", "1.2-1", "eu-central-1", "ml.m5"), "'ml.m5' is not a SageMaker instance type"),
         (("sklearn", "1.2-1", "eu-central-1", "ml.zz9.large"), "'ml.zz9.large' is not"),
@@ -203,12 +253,247 @@ def test_everything_that_is_not_known_is_told_at_once() -> None:
     assert [problem.where for problem in refused.value.problems] == ["manifest.yaml: container.version"] * 2
 
 
+def test_everything_that_is_not_known_is_told_even_where_no_version_is_chosen() -> None:
+    with pytest.raises(Refused) as refused:
+        catalog.resolve("sklearn", "7", region="mars-north-1", instance_type="m5.large")
+
+    assert [problem.found for problem in refused.value.problems] == [
+        "'m5.large' is not a SageMaker instance type",
+        "there is no prebuilt sklearn '7' for inference",
+        "sklearn has no prebuilt image in region 'mars-north-1'",
+    ]
+
+
+# ── Hugging Face: transformers on PyTorch or TensorFlow ───────────────────────────────────────────
+def hugging_face(version: str, base: str | None, on: str = "ml.g5.xlarge", scope: str = "inference") -> str:
+    return catalog.resolve(
+        "huggingface",
+        version,
+        region="eu-central-1",
+        instance_type=on,
+        scope="training" if scope == "training" else "inference",
+        base_framework_version=base,
+    )
+
+
+@pytest.mark.parametrize("base", [None, "pytorch2.6.0", "pytorch2.6", "pytorch2"])
+@pytest.mark.parametrize("version", ["4.49.0", "4.49"])
+def test_short_versions_and_the_only_base_framework_mean_the_same_image(
+    version: str, base: str | None
+) -> None:
+    tag = "2.6.0-transformers4.49.0-gpu-py312-cu124-ubuntu22.04"
+    assert hugging_face(version, base) == f"{HUGGING_FACE}-inference:{tag}"
+
+
+def test_of_several_pytorches_the_newest_is_taken_unless_one_is_asked_for() -> None:
+    neuronx = f"{HUGGING_FACE}-inference-neuronx"
+    newest = hugging_face("4.36.2", None, "ml.inf2.xlarge")
+    older = hugging_face("4.36.2", "pytorch1.13", "ml.inf2.xlarge")
+
+    assert newest == f"{neuronx}:2.1.2-transformers4.36.2-neuronx-py310-sdk2.18.0-ubuntu20.04"
+    assert older == f"{neuronx}:1.13.1-transformers4.36.2-neuronx-py310-sdk2.16.1-ubuntu20.04"
+
+
+def test_between_pytorch_and_tensorflow_the_user_decides() -> None:
+    with pytest.raises(Refused, match=r"different frameworks; choose pytorch1.10.2 or tensorflow2.6.3 as"):
+        hugging_face("4.17.0", None)
+    assert "huggingface-tensorflow-inference:2.6.3-" in hugging_face("4.17.0", "tensorflow2")
+
+
+@pytest.mark.parametrize("base", ["pytorch3.0", "pytorch2.", "py", "", "jax0.4"])
+def test_a_base_framework_that_is_not_there_is_refused_with_those_that_are(base: str) -> None:
+    with pytest.raises(
+        Refused, match=rf"no prebuilt image on '{base}'; choose pytorch2.6.0 as base_framework_v"
+    ):
+        hugging_face("4.49.0", base)
+
+
+def test_a_base_framework_for_what_has_none_is_refused() -> None:
+    with pytest.raises(Refused, match=r"not made on another framework.*leave base_framework_version out"):
+        catalog.resolve(
+            "sklearn",
+            "1.2-1",
+            region="eu-central-1",
+            instance_type="ml.m5.large",
+            base_framework_version="pytorch2.1",
+        )
+
+
+# ── machines with a chip of their own ─────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("version", "on", "scope", "image"),
+    [
+        (
+            "4.12",
+            "ml.inf1.xlarge",
+            "inference",
+            "inference-neuron:1.9.1-transformers4.12.3-neuron-py37-sdk1.17.1",
+        ),
+        (
+            "4.55",
+            "ml.inf2.xlarge",
+            "inference",
+            "inference-neuronx:2.8.0-transformers4.55.4-neuronx-py310-sdk2.26",
+        ),
+        (
+            "4.48",
+            "ml.trn1.2xlarge",
+            "training",
+            "training-neuronx:2.1.2-transformers4.48.1-neuronx-py310-sdk2.20",
+        ),
+    ],
+)
+def test_hugging_face_on_neuron_is_made_with_its_sdk(version: str, on: str, scope: str, image: str) -> None:
+    assert hugging_face(version, None, on, scope).startswith(f"{HUGGING_FACE}-{image}")
+
+
+@pytest.mark.parametrize(
+    ("framework", "version", "on", "scope", "image"),
+    [
+        (
+            "pytorch",
+            "1.11",
+            "ml.trn1.2xlarge",
+            "training",
+            "pytorch-training-neuron:1.11-neuron-py38-sdk2.4.0",
+        ),
+        (
+            "pytorch-smp",
+            "2.0",
+            "ml.p4d.24xlarge",
+            "training",
+            "smdistributed-modelparallel:2.0-gpu-py310-cu118",
+        ),
+        (
+            "pytorch-smp",
+            "2.0",
+            "ml.p5en.48xlarge",
+            "training",
+            "smdistributed-modelparallel:2.0-gpu-py310-cu121",
+        ),
+        (
+            "pytorch-smp",
+            "2.5.1",
+            "ml.p5.48xlarge",
+            "training",
+            "smdistributed-modelparallel:2.5.1-gpu-py311-cu124",
+        ),
+        (
+            "huggingface-llm-neuronx",
+            "0.3",
+            "ml.inf2.xlarge",
+            "inference",
+            "huggingface-pytorch-tgi-inference:2.7.0",
+        ),
+        (
+            "huggingface-vllm-neuronx",
+            "0.4.4",
+            "ml.trn2.48xlarge",
+            "inference",
+            "huggingface-vllm-inference-neuronx",
+        ),
+        (
+            "sagemaker-tritonserver",
+            "24.09",
+            "ml.m5.large",
+            "inference",
+            "sagemaker-tritonserver:24.09-py3-cpu",
+        ),
+        ("vllm-server", "latest", "ml.g6e.xlarge", "inference", "vllm:server-sagemaker-cuda-v2"),
+        ("djl-neuronx", "0.29.0", "ml.trn1.2xlarge", "inference", "djl-inference:0.29.0-neuronx-sdk2.19.1"),
+        ("llama-cpp-arm64", "1.0", "ml.m8g.large", "inference", "llama-cpp-arm64:server-sagemaker-cpu-v1.0"),
+        (
+            "huggingface-tei-cpu",
+            "1.8",
+            "ml.c7i.large",
+            "inference",
+            "tei-cpu:2.0.1-tei1.8.2-cpu-py310-ubuntu22.04",
+        ),
+    ],
+)
+def test_each_machine_gets_its_own_image(
+    framework: str, version: str, on: str, scope: catalog.Scope, image: str
+) -> None:
+    answer = catalog.resolve(framework, version, region="us-west-2", instance_type=on, scope=scope)
+    assert answer.partition("/")[2].startswith(image)
+
+
+def test_training_on_graviton_has_no_image() -> None:
+    with pytest.raises(
+        Refused, match=r"pytorch has no prebuilt image for training on the ARM processors of m7g"
+    ):
+        catalog.resolve("pytorch", "2.6", region="us-west-2", instance_type="ml.m7g.large", scope="training")
+
+
+# ── whatever is asked ─────────────────────────────────────────────────────────────────────────────
+def known_or_any(*known: str) -> st.SearchStrategy[str]:
+    return st.sampled_from(known) | st.text(max_size=12) | st.from_regex(r"[0-9]{1,30}", fullmatch=True)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    framework=known_or_any(
+        "sklearn", "huggingface", "pytorch", "mxnet", "huggingface-neuronx", "llama-cpp-arm64"
+    ),
+    version=known_or_any("1.2-1", "4.17", "4.36.2", "2.6", "1.4.1", "1", "latest", "9" * 5000),
+    region=known_or_any("eu-central-1", "cn-north-1", "us-isob-east-1"),
+    on=known_or_any(*ON_EACH_MACHINE, "ml.dl1.24xlarge", "ml.m\u0665.large"),
+    scope=known_or_any("inference", "training", "inference_arm", "arm"),
+    python=st.none() | known_or_any("py3", "py310", "py\u0665"),
+    base=st.none() | known_or_any("pytorch2.1", "tensorflow2", "pytorch"),
+)
+def test_whatever_is_asked_the_answer_is_a_uri_or_a_refusal_with_a_mend(
+    framework: str, version: str, region: str, on: str, scope: str, python: str | None, base: str | None
+) -> None:
+    try:
+        answer = catalog.resolve(
+            framework,
+            version,
+            region=region,
+            instance_type=on,
+            scope=cast("catalog.Scope", scope),
+            py_version=python,
+            base_framework_version=base,
+        )
+    except Refused as refused:
+        assert all(problem.found and problem.mend for problem in refused.problems)
+    else:
+        assert f".dkr.ecr.{region}.{catalog.domain(region)}/" in answer
+
+
+LISTED = [(name, scope) for name in catalog.families() for scope in SCOPES if catalog.versions(name, scope)]
+
+
+@given(st.sampled_from(LISTED), st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3}){0,2}-no", fullmatch=True))
+def test_an_unknown_version_is_refused_with_known_ones(
+    asked: tuple[str, catalog.Scope], version: str
+) -> None:
+    framework, scope = asked
+    named = []
+    for on in ON_EACH_MACHINE:
+        with pytest.raises(Refused) as refused:
+            catalog.resolve(framework, version, region="us-west-2", instance_type=on, scope=scope)
+        for problem in refused.value.problems:
+            if version in problem.found:
+                words = re.match(r"the nearest (?:is|are) (.+?)(?: \(the newest is (.+)\))?$", problem.mend)
+                assert words is not None
+                named += [*words[1].split(", "), *filter(None, [words[2]])]
+
+    assert named
+    assert set(named) <= set(catalog.versions(framework, scope))
+
+
+# ── the data ──────────────────────────────────────────────────────────────────────────────────────
+def test_images_for_processing_only_are_not_there() -> None:
+    assert not {"clarify", "spark", "model-monitor", "debugger"} & set(catalog.families())
+
+
 def test_the_committed_catalog_is_what_the_generator_writes() -> None:
     assert CATALOG.read_text() == generated(), "call make catalog"
 
 
 def test_the_catalog_stays_small() -> None:
-    assert CATALOG.stat().st_size < 100_000
+    assert CATALOG.stat().st_size < 120_000
 
 
 def test_domains_are_those_of_aws_partitions() -> None:
@@ -217,7 +502,7 @@ def test_domains_are_those_of_aws_partitions() -> None:
 
     for region in regions:
         suffixes = [p["outputs"]["dnsSuffix"] for p in partitions if re.match(p["regionRegex"], region)]
-        assert [catalog._domain(region)] == suffixes
+        assert [catalog.domain(region)] == suffixes
     assert len(regions) > 40
 
 
@@ -253,4 +538,24 @@ def test_every_instance_type_of_the_api_is_understood(shape: str) -> None:
     ],
 )
 def test_an_instance_types_name_tells_its_processor(name: str, processor: str, *, arm: bool) -> None:
-    assert instance(name) == Instance(name.split(".")[1], processor, arm)
+    found = instance(name)
+    assert found is not None
+    assert (found.family, found.processor, found.arm) == (name.split(".")[1], processor, arm)
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("ml.m5.large", ("x86",)),
+        ("ml.c7g.large", ("arm",)),
+        ("ml.inf1.xlarge", ("neuron", "x86")),
+        ("ml.inf2.xlarge", ("neuronx", "x86")),
+        ("ml.inf10.xlarge", ("neuronx", "x86")),
+        ("ml.trn1.2xlarge", ("neuronx", "x86")),
+        ("ml.trn2.48xlarge", ("neuronx", "x86")),
+    ],
+)
+def test_an_instance_types_name_tells_what_images_run_on_it(name: str, kinds: tuple[str, ...]) -> None:
+    found = instance(name)
+    assert found is not None
+    assert found.kinds == kinds

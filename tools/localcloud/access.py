@@ -43,15 +43,15 @@ class AccessControl:
         """Whether the caller has a permission."""
         return caller.role is None or self._decide(caller, demand) == "allow"
 
-    def hide_missing_object(self, call: Call) -> None:
-        """Who may not list a bucket is not told that an object is missing.
+    def hide_missing_object(self, call: Call, bucket: str) -> None:
+        """Who may not list a bucket is not told that an object in it is missing.
 
         Raises:
             ServiceError: access is denied.
         """
-        bucket = Demand("s3:ListBucket", f"arn:aws:s3:::{call.params['Bucket']}")
-        if not self.may(call.caller, bucket):
-            raise _denied(call, bucket, "implicit deny")
+        demand = Demand("s3:ListBucket", f"arn:aws:s3:::{bucket}")
+        if not self.may(call.caller, demand):
+            raise _denied(call, demand, "implicit deny")
 
     def _decide(self, caller: Caller, demand: Demand) -> str:
         documents = self._moto.role_policies(caller.role or "")

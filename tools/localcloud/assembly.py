@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import boto3
-from botocore.exceptions import ClientError
 
 from localcloud import wire
 from localcloud.access import AccessControl
@@ -28,10 +27,13 @@ from localcloud.front import Backend, Front, caller_identity
 from localcloud.function_logs import restore_output, route_output
 from localcloud.functions import FunctionSettings, InProcessInvoker, RunningIn
 from localcloud.http_server import HttpServer
+from localcloud.inference_pipeline import InferencePipeline
 from localcloud.lambda_service import LambdaService
+from localcloud.model_data import ModelDataReader
 from localcloud.moto_state import MotoState
 from localcloud.pace import Pace
 from localcloud.s3_events import S3Events
+from localcloud.s3_objects import S3Objects
 from localcloud.sagemaker.async_inference import AsyncInference
 from localcloud.sagemaker.data_capture import DataCapture
 from localcloud.sagemaker.definitions import Definitions
@@ -40,7 +42,7 @@ from localcloud.sagemaker.invocations import Containers, Invocations
 from localcloud.sagemaker.registry import ModelRegistry
 from localcloud.sagemaker.tags import Tags
 from localcloud.schedule import InFlight, Scheduler
-from localcloud.serving import ContainerError, ContainerSpec, ServingProcess
+from localcloud.serving import ContainerSpec, ServingProcess
 from localcloud.stack import StackBuilder
 from localcloud.template import ResolvedTemplate, read
 from localcloud.timeline import Timeline
@@ -101,7 +103,10 @@ class Parts:
         self.access = AccessControl(self.moto, self.tags.of)
         self.alarms = Alarms(self.moto, self.access, settings.region, self._caller)
         self.registry = ModelRegistry(settings.region, self.events, self.tags)
-        self.definitions = Definitions(settings.region, self.registry, self.tags, self._complaint_about)
+        self.model_data = ModelDataReader(settings.region, self.client_of)
+        self.definitions = Definitions(
+            settings.region, self.registry, self.tags, self.model_data.complaint_about
+        )
         self.hosting = Hosting(
             region=settings.region,
             pace=settings.pace,
@@ -131,6 +136,7 @@ class Parts:
         self.destinations.bind(self.invoker)
         cloudformation = CloudFormationService(self.template, settings.stack_name, settings.region)
         bucket_policies = BucketPolicies(self.moto)
+        s3_objects = S3Objects(self.moto, self.access)
         operations = {
             "sagemaker": {
                 **self.registry.operations,
@@ -143,7 +149,7 @@ class Parts:
             "cloudformation": cloudformation.operations,
             "events": self.events.operations,
             "sts": {"GetCallerIdentity": caller_identity},
-            "s3": bucket_policies.operations,
+            "s3": {**bucket_policies.operations, **s3_objects.operations},
         }
         s3_events = S3Events(self.moto, self.events)
         autoscaling = Autoscaling(self.moto, self.hosting)
@@ -153,6 +159,7 @@ class Parts:
                 operations=operations,
                 access=self.access,
                 bucket_policies=bucket_policies,
+                s3_objects=s3_objects,
                 s3_events=s3_events,
                 autoscaling=autoscaling,
                 alarms=self.alarms,
@@ -185,25 +192,24 @@ class Parts:
 
     # ── what hosting asks of the world ────────────────────────────────────────────────────────────
 
-    def container(self, spec: ContainerSpec, role: str) -> ServingProcess:
-        """A container that is not started yet."""
+    def pipeline(self, specs: Sequence[ContainerSpec], role: str) -> InferencePipeline:
+        """The containers of a model, on an instance of their own, which are not started yet."""
+        instance = f"i-{uuid.uuid4().hex[:17]}"
+        return InferencePipeline([self._container(spec, role, instance) for spec in specs])
+
+    def _container(self, spec: ContainerSpec, role: str, instance: str) -> ServingProcess:
         group = f"/aws/sagemaker/Endpoints/{spec.endpoint}"
 
         def write_log(stream: str, line: str) -> None:
             self.moto.write_log(group, stream, [(int(now().timestamp() * 1000), line)])
 
-        def download(url: str, file: Path) -> None:
-            complaint = self._fetch(url, role, file)
-            if complaint is not None:
-                raise ContainerError(complaint)
-
         return ServingProcess(
             spec,
             python=self._settings.serving_python,
             pace=self._settings.pace,
-            download=download,
+            lay_down=lambda data, folder: self.model_data.lay_down(data, role, folder),
             write_log=write_log,
-            number=uuid.uuid4().hex[:17],
+            instance=instance,
         )
 
     def client_of(self, role: str, service: str) -> Any:
@@ -216,28 +222,6 @@ class Parts:
         name = role.rpartition("/")[2]
         known = self.moto.role_policies(name) is not None
         return Caller(f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/SageMaker", role=name if known else None)
-
-    def _complaint_about(self, url: str, role: str) -> str | None:
-        """Why a role cannot read an artifact; None if it can."""
-        return self._fetch(url, role, None)
-
-    def _fetch(self, url: str, role: str, file: Path | None) -> str | None:
-        """Get an object with the eyes of an execution role; into a file, or just look that it is there."""
-        bucket, _, key = url.removeprefix("s3://").partition("/")
-        s3 = self.client_of(role, "s3")
-        try:
-            if file is None:
-                s3.head_object(Bucket=bucket, Key=key)
-            else:
-                s3.download_file(bucket, key, str(file))
-        except ClientError:
-            return (
-                f'Could not access model data at {url}. Please ensure that the role "{role}" exists and that '
-                'its trust relationship policy allows the action "sts:AssumeRole" for the service principal '
-                '"sagemaker.amazonaws.com". Also ensure that the role has "s3:GetObject" permissions and '
-                f"that the object is located in {self._region}."
-            )
-        return None
 
     def _invoker(self, functions: list[FunctionSettings]) -> InProcessInvoker:
         settings = self._settings

@@ -23,6 +23,7 @@ from localcloud.errors import ServiceError
 from localcloud.faults import Faults
 from localcloud.moto_state import MotoState
 from localcloud.s3_events import S3Events
+from localcloud.s3_objects import S3Objects
 from localcloud.wire import Response, Understood
 
 # Services of which every operation that is not listed is refused, rather than left to moto's idea of it.
@@ -42,6 +43,7 @@ class Backend:
     operations: Mapping[str, Mapping[str, Operation]]
     access: AccessControl
     bucket_policies: BucketPolicies
+    s3_objects: S3Objects
     s3_events: S3Events
     autoscaling: Autoscaling
     alarms: Alarms
@@ -122,12 +124,14 @@ def _from_moto(backend: Backend, request: BackendRequest, call: Call) -> Respons
     environ = dict(request.environ)
     environ["wsgi.input"] = BytesIO(request.get_data())
     environ.pop("werkzeug.request", None)
+    if call.service == "s3":
+        response = backend.s3_objects.answer(call, environ)
+        if response.status == HTTPStatus.NOT_FOUND and call.operation in {"GetObject", "HeadObject"}:
+            backend.access.hide_missing_object(call, str(call.params["Bucket"]))
+        backend.s3_events.after(call, response)
+        return response
     with backend.alarms.around(call) if call.service == "cloudwatch" else nullcontext():
         response = backend.moto.answer(call.service, environ)
-    if call.service == "s3":
-        if response.status == HTTPStatus.NOT_FOUND and call.operation in {"GetObject", "HeadObject"}:
-            backend.access.hide_missing_object(call)
-        backend.s3_events.after(call, response)
     if call.service == "application-autoscaling":
         backend.autoscaling.after(call, response)
     return response

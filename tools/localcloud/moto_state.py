@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -22,7 +23,7 @@ from localcloud.calls import ACCOUNT
 from localcloud.errors import ServiceError
 from localcloud.wire import Response
 
-__all__ = ["Archive", "EventBus", "EventPattern", "MotoState", "Replay"]
+__all__ = ["Archive", "EventBus", "EventPattern", "FakeKey", "MotoState", "Replay"]
 
 _STATE_OF_AN_ALARM = (
     "state_value",
@@ -83,13 +84,27 @@ class MotoState:
         Raises:
             ServiceError: moto does not know the operation.
         """
-        self._asked.add(service)
         with _lock(service):
+            self._put_right(service)
+            self._asked.add(service)
             try:
                 chunks, status, headers = run_wsgi_app(_server(), environ, buffered=True)
             except NotImplementedError as error:
                 raise ServiceError("NotImplemented", f"not simulated here: {error}", 501) from error
         return Response(int(status.split(" ", 1)[0]), dict(headers.items()), b"".join(chunks))
+
+    @contextmanager
+    def holding(self, service: str) -> Iterator[None]:
+        """Nobody else calls the service meanwhile."""
+        with _lock(service):
+            yield
+
+    def _put_right(self, service: str) -> None:
+        """Before a service is asked for the first time; importing moto's idea of it takes a while."""
+        if service == "ecr" and service not in self._asked:
+            from moto.ecr.models import Image
+
+            self._undo.enter_context(_replaced(Image, "_create_digest", _create_digest))
 
     # ── EventBridge ───────────────────────────────────────────────────────────────────────────────
 
@@ -120,6 +135,35 @@ class MotoState:
             found: FakeKey | None = s3_backends[ACCOUNT]["aws"].get_object(bucket, key, version_id=version)
             return found
 
+    def content(self, bucket: str, key: str, version: str | None, first: int, last: int) -> bytes:
+        """The bytes of an object that is there, from the first to the last one."""
+        with _lock("s3"):
+            found = self.object(bucket, key, version)
+            if found is None:
+                raise KeyError(key)
+            with found.lock:
+                # moto's own way to the value is by all of it.
+                found._value_buffer.seek(first)  # noqa: SLF001
+                return found._value_buffer.read(last + 1 - first)  # noqa: SLF001
+
+    @staticmethod
+    def object_tags(found: FakeKey) -> dict[str, str]:
+        """The tags of an object."""
+        tags: dict[str, str] = s3_backends[ACCOUNT]["aws"].tagger.get_tag_dict_for_resource(found.arn)
+        return tags
+
+    def upload_of(self, bucket: str, upload: str) -> str | None:
+        """The key that a multipart upload is for; None if there is no such upload, or not any more."""
+        with _lock("s3"):
+            found = s3_backends[ACCOUNT]["aws"].get_bucket(bucket).multiparts.get(upload)
+            return str(found.key_name) if found is not None else None
+
+    def put_part(self, bucket: str, upload: str, number: int, content: bytes) -> FakeKey:
+        """Add a part to a multipart upload that is there."""
+        with _lock("s3"):
+            part: FakeKey = s3_backends[ACCOUNT]["aws"].upload_part(bucket, upload, number, content)
+            return part
+
     # ── IAM, queues, topics: what permissions are read from ───────────────────────────────────────
 
     def role_policies(self, role: str) -> list[str] | None:
@@ -135,6 +179,11 @@ class MotoState:
             if version.version_id == policy.default_version_id
         ]
         return [_text(document) for document in [*found.policies.values(), *managed]]
+
+    def role_arn(self, role: str) -> str | None:
+        """The ARN of a role, its path in it; None if there is no such role."""
+        found = next((item for item in _backend("iam", "aws").roles.values() if item.name == role), None)
+        return str(found.arn) if found is not None else None
 
     def queue_policy(self, name: str) -> str | None:
         """The policy document of a queue; None if it has none."""
@@ -229,6 +278,11 @@ class MotoState:
 
 def _backend(service: Any, region: str) -> Any:
     return moto.backends.get_backend(service)[ACCOUNT][region]
+
+
+def _create_digest(image: Any) -> None:
+    """ECR's digest of an image is that of its manifest; moto makes one of its layers' or draws one."""
+    image._image_digest = f"sha256:{hashlib.sha256(image.image_manifest.encode()).hexdigest()}"  # noqa: SLF001
 
 
 def _text(document: Any) -> str:

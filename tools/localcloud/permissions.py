@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
-from urllib.parse import unquote
 
 from localcloud.calls import ACCOUNT, Call
+from localcloud.copy_source import copy_source
 from localcloud.policies import Demand
 
 TagsOf = Callable[[str], Mapping[str, str]]
@@ -85,14 +85,16 @@ def _s3(call: Call, _tags_of: TagsOf) -> list[Demand]:
         action = "DeleteObjectVersion"
     if call.operation == "DeleteObjects":
         objects = call.params.get("Delete", {}).get("Objects", [])
-        return [Demand("s3:DeleteObject", f"{bucket}/{item['Key']}") for item in objects]
-    context = {"s3:prefix": call.params.get("Prefix", "")} if action == "ListBucket" else {}
+        kinds = {True: "s3:DeleteObjectVersion", False: "s3:DeleteObject"}
+        return [Demand(kinds[bool(item.get("VersionId"))], f"{bucket}/{item['Key']}") for item in objects]
+    lists = action in {"ListBucket", "ListBucketVersions"}
+    context = {"s3:prefix": call.params.get("Prefix", "")} if lists else {}
     resource = "*" if action == "ListAllMyBuckets" else f"{bucket}/{key}" if key is not None else bucket
     found = [Demand(f"s3:{action}", resource, context)]
-    source = call.params.get("CopySource")
-    if source:
-        path, _, version = unquote(str(source)).lstrip("/").partition("?versionId=")
-        found.append(Demand("s3:GetObjectVersion" if version else "s3:GetObject", f"arn:aws:s3:::{path}"))
+    source = copy_source(call)
+    if source is not None:
+        reading = "s3:GetObjectVersion" if source.version else "s3:GetObject"
+        found.append(Demand(reading, f"arn:aws:s3:::{source.bucket}/{source.key}"))
     if call.params.get("Tagging") and action == "PutObject":
         found.append(Demand("s3:PutObjectTagging", resource))
     return found
@@ -123,6 +125,8 @@ def _sagemaker(call: Call, tags_of: TagsOf) -> list[Demand]:
     asked: dict[str, Any] = {**requested}
     if requested:
         asked["aws:TagKeys"] = [tag["Key"] for tag in params["Tags"]]
+    if "ModelApprovalStatus" in params and call.operation in {"CreateModelPackage", "UpdateModelPackage"}:
+        asked["sagemaker:ModelApprovalStatus"] = params["ModelApprovalStatus"]
 
     def demand(action: str, arn: str) -> Demand:
         own = {f"aws:ResourceTag/{key}": value for key, value in tags_of(arn).items()}
@@ -218,6 +222,15 @@ def _named(service: str, resource: str, *members: str) -> Callable[[Call, TagsOf
     return found
 
 
+def _ecr(call: Call, _: TagsOf) -> list[Demand]:
+    """A repository is in the caller's registry, unless another account's is named."""
+    registry = call.params.get("registryId", ACCOUNT)
+    given = [call.params["repositoryName"]] if "repositoryName" in call.params else []
+    names = given or call.params.get("repositoryNames") or []
+    arns = [f"arn:aws:ecr:{call.region}:{registry}:repository/{name}" for name in names]
+    return [Demand(call.name, arn) for arn in arns or ["*"]]
+
+
 def _lambda(call: Call, _: TagsOf) -> list[Demand]:
     action = "lambda:InvokeFunction" if call.operation == "Invoke" else call.name
     name = call.params.get("FunctionName")
@@ -284,7 +297,7 @@ _SERVICES: Mapping[str, Callable[[Call, TagsOf], list[Demand]]] = {
     "sqs": _named("sqs", "", "QueueUrl", "QueueName"),
     "sns": _named("sns", "", "TopicArn", "TargetArn"),
     "ssm": _named("ssm", "parameter/", "Name"),
-    "ecr": _named("ecr", "repository/", "repositoryName"),
+    "ecr": _ecr,
     "codebuild": _named("codebuild", "project/", "projectName"),
     "lambda": _lambda,
     "logs": _logs,

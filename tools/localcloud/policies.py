@@ -1,7 +1,7 @@
 """Evaluates IAM policies: "Policy evaluation logic" in the IAM User Guide, for one account.
 
-Knows the condition operators listed in ``_OPERATORS``. A policy with another one is refused with an error
-when it is first read, and never silently taken to hold.
+Knows the condition operators listed in ``_OPERATORS`` and the elements listed in ``_ELEMENTS``. A policy with
+others is refused with an error when it is first read, and never silently taken to hold.
 """
 
 from __future__ import annotations
@@ -34,9 +34,14 @@ class Demand:
 
 @dataclass(frozen=True)
 class Principal:
-    """A service that acts on somebody's behalf, for policies of resources."""
+    """Who asks, for policies of resources: a service that acts on somebody's behalf, or somebody himself.
 
-    service: str
+    Attributes:
+        arns: all that a policy may call somebody by: the account, the role, its session.
+    """
+
+    service: str = ""
+    arns: frozenset[str] = frozenset()
 
 
 def decide(documents: list[str], demand: Demand, principal: Principal | None = None) -> Decision:
@@ -52,10 +57,25 @@ def decide(documents: list[str], demand: Demand, principal: Principal | None = N
     return decision
 
 
+def refuse_unknown(document: str) -> None:
+    """Look whether a policy can be evaluated here.
+
+    Raises:
+        TemplateError: it holds something that is not known here, or is no policy.
+    """
+    try:
+        _statements(document)
+    except (json.JSONDecodeError, AttributeError) as error:
+        raise TemplateError(f"this is no policy: {error}") from error
+
+
 @lru_cache(maxsize=256)
 def _statements(document: str) -> tuple[Mapping[str, Any], ...]:
     statements = _several(json.loads(document).get("Statement", []))
     for statement in statements:
+        unknown = ", ".join(sorted(set(statement) - _ELEMENTS))
+        if unknown:
+            raise TemplateError(f"the local cloud does not know the policy element {unknown}")
         for operator in statement.get("Condition", {}):
             _operator(operator)
     return tuple(statements)
@@ -80,7 +100,12 @@ def _principal_matches(statement: Mapping[str, Any], principal: Principal | None
     named = statement.get("Principal", {})
     if named == "*":
         return True
-    return principal.service in _several(named.get("Service", [])) or "*" in _several(named.get("AWS", []))
+    people = _several(named.get("AWS", []))
+    return (
+        principal.service in _several(named.get("Service", []))
+        or "*" in people
+        or not principal.arns.isdisjoint(people)
+    )
 
 
 def _one_matches(statement: Mapping[str, Any], member: str, value: str, flags: int) -> bool:
@@ -100,16 +125,25 @@ def _like(pattern: str, value: str, flags: int = 0) -> bool:
     return _compiled(pattern, flags).fullmatch(value) is not None
 
 
+def _arn_like(value: str, wanted: str) -> bool:
+    """Each of an ARN's six parts for itself: a wildcard does not reach from one into the next."""
+    parts, patterns = value.split(":", 5), wanted.split(":", 5)
+    return len(parts) == len(patterns) and all(map(_like, patterns, parts))
+
+
 def _number(text: str) -> float:
     return float(text)
 
 
+_ELEMENTS = frozenset(
+    {"Sid", "Effect", "Principal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
+)
 _OPERATORS: Mapping[str, Callable[[str, str], bool]] = {
     "StringEquals": lambda value, wanted: value == wanted,
     "StringEqualsIgnoreCase": lambda value, wanted: value.lower() == wanted.lower(),
     "StringLike": lambda value, wanted: _like(wanted, value),
-    "ArnEquals": lambda value, wanted: _like(wanted, value),
-    "ArnLike": lambda value, wanted: _like(wanted, value),
+    "ArnEquals": _arn_like,
+    "ArnLike": _arn_like,
     "Bool": lambda value, wanted: value.lower() == wanted.lower(),
     "NumericEquals": lambda value, wanted: _number(value) == _number(wanted),
     "NumericLessThan": lambda value, wanted: _number(value) < _number(wanted),

@@ -10,6 +10,7 @@ import itertools
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
+from threading import Lock
 from typing import Any
 
 from localcloud.calls import ACCOUNT, Call
@@ -32,19 +33,33 @@ class S3Events:
         self._moto = moto
         self._events = events
         self._sequence = itertools.count(time.time_ns() // 1000 * 4096)
+        self._lock = Lock()
+        self._completed: set[str] = set()
 
     def after(self, call: Call, response: Response) -> None:
         """Announce what a call of S3 that has been answered did."""
         if response.status >= 300 or "Bucket" not in call.params:
             return
         bucket = str(call.params["Bucket"])
+        if self._is_repeated(call):
+            return
         if call.operation in _CREATED and self._is_on(bucket):
-            self._created(call, bucket, _header(response, "x-amz-version-id"))
+            self._created(call, bucket, response.header("x-amz-version-id"))
         elif call.operation == "DeleteObject" and self._is_on(bucket):
             self._deleted(call, bucket, str(call.params["Key"]), "DeleteObject", _deletion(response))
         elif call.operation == "DeleteObjects" and self._is_on(bucket):
             for key, deletion in _deletions(response):
                 self._deleted(call, bucket, key, "DeleteObjects", deletion)
+
+    def _is_repeated(self, call: Call) -> bool:
+        """Completing an upload once more is answered as the first time, and creates nothing."""
+        if call.operation != "CompleteMultipartUpload":
+            return False
+        upload = str(call.params["UploadId"])
+        with self._lock:
+            repeated = upload in self._completed
+            self._completed.add(upload)
+        return repeated
 
     def _is_on(self, bucket: str) -> bool:
         found = self._moto.bucket(bucket)
@@ -81,13 +96,9 @@ class S3Events:
         }
 
 
-def _header(response: Response, name: str) -> str | None:
-    return next((value for key, value in response.headers.items() if key.lower() == name), None)
-
-
 def _deletion(response: Response) -> dict[str, str]:
-    marker = _header(response, "x-amz-delete-marker") == "true"
-    version = _header(response, "x-amz-version-id")
+    marker = response.header("x-amz-delete-marker") == "true"
+    version = response.header("x-amz-version-id")
     kind = "Delete Marker Created" if marker else "Permanently Deleted"
     return {"type": kind} | ({"version": version} if version else {})
 

@@ -1,6 +1,6 @@
 """The containers of endpoints, as processes of this machine that keep the same contract.
 
-"Custom inference code with hosting services" in the SageMaker Developer Guide: the artifact is unpacked in
+"Custom inference code with hosting services" in the SageMaker Developer Guide: the model's data lie in
 ``/opt/ml/model``, ``GET /ping`` answers within two seconds, ``POST /invocations`` within sixty, SIGTERM comes
 before SIGKILL. What is different here: ``/opt/ml`` is a folder of its own for each process, and every value
 of the environment that starts with ``/opt/ml`` is changed to point there.
@@ -15,7 +15,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tarfile
 import tempfile
 import threading
 import time
@@ -23,9 +22,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from localcloud.model_data import ModelData, ModelDataError
 from localcloud.pace import Pace
-from modelgate.artifacts.inspection import inspect
-from modelgate.errors import Refused
 
 _OPT_ML = "/opt/ml"
 _PING_SECONDS = 2.0
@@ -42,15 +40,23 @@ class ContainerSpec:
     """What a container is started from.
 
     Attributes:
+        data: what lies in ``/opt/ml/model``; nothing does if it is None.
+        hostname: its name in an inference pipeline; None if it is alone.
         start_limit: the seconds that its endpoint config gives it to answer ``/ping``.
     """
 
     image: str
-    model_data: str | None
+    data: ModelData | None
     environment: Mapping[str, str]
+    hostname: str | None
     endpoint: str
     variant: str
     start_limit: float
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return self.hostname or "primary"
 
 
 @dataclass(frozen=True)
@@ -73,8 +79,9 @@ class ServingProcess:
     """A container that serves, or is to.
 
     Args:
-        download: writes an object of S3, by its URL, to a file.
+        lay_down: puts the model's data into a folder; raises ModelDataError.
         write_log: called with a log stream's name and a line.
+        instance: the id of the instance that it runs on.
     """
 
     def __init__(
@@ -83,16 +90,16 @@ class ServingProcess:
         *,
         python: str,
         pace: Pace,
-        download: Callable[[str, Path], None],
+        lay_down: Callable[[ModelData, Path], None],
         write_log: Callable[[str, str], None],
-        number: str,
+        instance: str,
     ) -> None:
         self.spec = spec
         self._python = python
         self._pace = pace
-        self._download = download
+        self._lay_down = lay_down
         self._write_log = write_log
-        self.log_stream = f"{spec.variant}/i-{number}"
+        self.log_stream = "/".join(part for part in (spec.variant, instance, spec.hostname) if part)
         self._root = Path(tempfile.mkdtemp(prefix="localcloud-endpoint-"))
         self._port = 0
         self._process: subprocess.Popen[str] | None = None
@@ -101,10 +108,10 @@ class ServingProcess:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Start, and return when ``/ping`` is answered.
+        """Start. It serves when ``/ping`` is answered.
 
         Raises:
-            ContainerError: it was not, or there is no stand-in for the image.
+            ContainerError: its model cannot be laid down, or there is no stand-in for the image.
         """
         stand_in = family(self.spec.image)
         if stand_in is None:
@@ -112,7 +119,12 @@ class ServingProcess:
                 f"The local cloud has no stand-in for the image {self.spec.image}; it has some for "
                 f"{', '.join(sorted(_FAMILIES))}."
             )
-        self._unpack()
+        self._model_dir.mkdir(parents=True)
+        if self.spec.data is not None:
+            try:
+                self._lay_down(self.spec.data, self._model_dir)
+            except ModelDataError as error:
+                raise ContainerError(str(error)) from error
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self._port = free.getsockname()[1]
@@ -132,7 +144,17 @@ class ServingProcess:
             )
         self._reader = threading.Thread(target=self._read_output, args=(process,), daemon=True)
         self._reader.start()
-        self._await_ping(process)
+
+    def comes_to_serve(self) -> bool:
+        """Wait until ``/ping`` is answered; False if it ends before, or its time is over."""
+        deadline = time.monotonic() + min(self.spec.start_limit, self._pace.container_start_limit)
+        process = self._process
+        while process is not None and time.monotonic() < deadline and process.poll() is None:
+            if self._answers_ping():
+                return True
+            if self._stopping.wait(self._pace.ping_interval):
+                break
+        return False
 
     def invoke(self, body: bytes, headers: Mapping[str, str], limit: float | None = None) -> Answer:
         """POST /invocations.
@@ -182,27 +204,6 @@ class ServingProcess:
     def _model_dir(self) -> Path:
         return self._root / "opt/ml/model"
 
-    def _unpack(self) -> None:
-        self._model_dir.mkdir(parents=True)
-        if self.spec.model_data is None:
-            return
-        archive = self._root / "model.tar.gz"
-        self._download(self.spec.model_data, archive)
-        try:
-            # Pythons before 3.11.4 have no extraction filters, so the gate's own inspection looks first:
-            # it follows links as the kernel would, and nothing may land outside the folder.
-            with archive.open("rb") as stream:
-                inspect(stream)
-            with tarfile.open(archive, "r:gz") as tar:
-                tar.extraction_filter = getattr(tarfile, "data_filter", None)
-                tar.extractall(self._model_dir)  # noqa: S202 - inspected above
-        except (Refused, tarfile.TarError, OSError, EOFError) as error:
-            raise ContainerError(
-                f"Failed to extract model data archive from URL {self.spec.model_data}: {error}. "
-                "Please ensure that it is a gzipped tar archive."
-            ) from error
-        archive.unlink()
-
     def _environment(self) -> dict[str, str]:
         root = f"{self._root}{_OPT_ML}"
         given = {
@@ -222,18 +223,6 @@ class ServingProcess:
             "SAGEMAKER_BIND_TO_PORT": str(self._port),
         }
         return {**ours, **given, "SAGEMAKER_BIND_TO_PORT": str(self._port)}
-
-    def _await_ping(self, process: subprocess.Popen[str]) -> None:
-        deadline = time.monotonic() + min(self.spec.start_limit, self._pace.container_start_limit)
-        while time.monotonic() < deadline and process.poll() is None:
-            if self._answers_ping():
-                return
-            if self._stopping.wait(self._pace.ping_interval):
-                break
-        raise ContainerError(
-            f"The primary container for production variant {self.spec.variant} did not pass the ping health "
-            "check. Please check CloudWatch logs for this endpoint."
-        )
 
     def _answers_ping(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_PING_SECONDS)

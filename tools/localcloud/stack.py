@@ -10,6 +10,7 @@ from localcloud.clients import Clients
 from localcloud.destinations import DESTINATIONS
 from localcloud.errors import TemplateError
 from localcloud.functions import FunctionSettings
+from localcloud.policies import refuse_unknown
 from localcloud.template import ResolvedTemplate, Resource
 
 _AWS_POLICY = "arn:aws:iam::aws:policy/"
@@ -122,7 +123,7 @@ class StackBuilder:
             s3.put_bucket_notification_configuration(Bucket=name, NotificationConfiguration=configuration)
 
     def _bucket_policy(self, resource: Resource) -> None:
-        document = json.dumps(resource.properties["PolicyDocument"])
+        document = _policy(resource, resource.properties["PolicyDocument"])
         self._clients.aws("s3").put_bucket_policy(Bucket=resource.properties["Bucket"], Policy=document)
 
     def _table(self, resource: Resource) -> None:
@@ -213,7 +214,7 @@ class StackBuilder:
         self._clients.aws("iam").create_policy(
             PolicyName=resource.physical_id.rpartition("/")[2],
             Path=given.get("Path", "/"),
-            PolicyDocument=json.dumps(given["PolicyDocument"]),
+            PolicyDocument=_policy(resource, given["PolicyDocument"]),
             Description=given.get("Description", ""),
         )
 
@@ -228,7 +229,7 @@ class StackBuilder:
             iam.put_role_policy(
                 RoleName=name,
                 PolicyName=policy["PolicyName"],
-                PolicyDocument=json.dumps(policy["PolicyDocument"]),
+                PolicyDocument=_policy(resource, policy["PolicyDocument"]),
             )
         for arn in given.get("ManagedPolicyArns", []):
             if arn.startswith(_AWS_POLICY):
@@ -329,6 +330,18 @@ def _refuse_unknown(resource: Resource, known: set[str]) -> None:
         raise TemplateError(
             f"{resource.logical_id}: the local cloud does not know {names} of {resource.type}"
         )
+
+
+def _policy(resource: Resource, document: Mapping[str, Any]) -> str:
+    """A policy that can be evaluated here."""
+    # SAM writes some without a version, which IAM takes and moto does not. What differs between versions is
+    # not evaluated here.
+    written = json.dumps({"Version": "2012-10-17", **document})
+    try:
+        refuse_unknown(written)
+    except TemplateError as error:
+        raise TemplateError(f"{resource.logical_id}: {error}") from error
+    return written
 
 
 def _lifecycle_rule(rule: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,10 @@ class Response:
     headers: Mapping[str, str]
     body: bytes
 
+    def header(self, name: str) -> str | None:
+        """The value of a header, whatever the case of its name; None if it is missing."""
+        return next((value for key, value in self.headers.items() if key.lower() == name), None)
+
 
 @dataclass(frozen=True)
 class Understood:
@@ -155,9 +159,10 @@ def refusal(service: str, protocol: str, error: ServiceError, request_id: str) -
     if protocol in {"query", "ec2"}:
         return _query_error(error, request_id, headers)
     if protocol == "rest-xml":
+        more = "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in error.fields.items())
         body = (
             '<?xml version="1.0" encoding="UTF-8"?>\n'
-            f"<Error><Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
+            f"<Error><Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>{more}"
             f"<RequestId>{request_id}</RequestId></Error>"
         )
         return Response(error.status, {**headers, "Content-Type": "application/xml"}, body.encode())

@@ -78,6 +78,7 @@ TimeoutOption = Annotated[
     float, typer.Option("--timeout", min=0, metavar="SECONDS", help="Wait so long at most.")
 ]
 _Queues = Literal["failed", "undelivered", "all"]
+_Scopes = Literal["inference", "training"]
 
 
 @app.callback(invoke_without_command=True)
@@ -97,16 +98,43 @@ def options(
 @with_options
 def pack(
     here: Here,
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The file that the framework wrote.")],
-    framework: Annotated[str, typer.Option("--framework", help="sklearn or xgboost.")],
-    version: Annotated[str, typer.Option("--version", help="Of the prebuilt container, such as 1.9-0.")],
     smoke_test: Annotated[
         str, typer.Option("--smoke-test", metavar="BODY", help="A request that the model must answer.")
     ],
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="What the framework wrote, a file or a folder, or an MLflow model. Left out where the "
+            "container has the model, or fetches it from a hub: --environment HF_MODEL_ID=NAME.",
+        ),
+    ] = None,
+    framework: Annotated[
+        str | None, typer.Option("--framework", help="sklearn, pytorch, huggingface, djl-lmi …")
+    ] = None,
+    version: Annotated[
+        str | None, typer.Option("--version", help="Of the prebuilt container, such as 1.9-0.")
+    ] = None,
+    py_version: Annotated[
+        str | None, typer.Option("--py-version", help="Where the container comes with several: py310.")
+    ] = None,
+    base_framework_version: Annotated[
+        str | None,
+        typer.Option("--base-framework-version", help="What Hugging Face's run on: pytorch2.1.0."),
+    ] = None,
+    image: Annotated[
+        str | None, typer.Option("--image", help="An image of your own, instead of --version.")
+    ] = None,
+    artifact: Annotated[
+        Literal["tarball", "folder"],
+        typer.Option("--artifact", help="A folder is served as it is: for large weights."),
+    ] = "tarball",
     metric: Annotated[list[str] | None, typer.Option("--metric", metavar="NAME=VALUE")] = None,
     metrics_file: Annotated[
         Path | None,
-        typer.Option("--metrics-file", exists=True, dir_okay=False, help="A JSON object of numbers."),
+        typer.Option(
+            "--metrics-file", exists=True, dir_okay=False, help="JSON: numbers, or SageMaker's report."
+        ),
     ] = None,
     script: Annotated[Path | None, typer.Option("--script", help="Becomes code/inference.py.")] = None,
     code: Annotated[Path | None, typer.Option("--code", help="A folder; becomes code/.")] = None,
@@ -124,37 +152,127 @@ def pack(
         str | None, typer.Option("--expect", help="A text that its answer must contain.")
     ] = None,
     environment: Annotated[list[str] | None, typer.Option("--environment", metavar="NAME=VALUE")] = None,
+    instance_type: Annotated[
+        list[str] | None, typer.Option("--instance-type", help="Where it may run besides its policy's.")
+    ] = None,
     description: Annotated[str, typer.Option("--description", help="For the registry.")] = "",
     metadata: Annotated[list[str] | None, typer.Option("--metadata", metavar="NAME=VALUE")] = None,
+    commit: Annotated[
+        str | None, typer.Option("--commit", help='Of the training code: "$(git rev-parse HEAD)".')
+    ] = None,
+    repository: Annotated[str | None, typer.Option("--repository", help="Where that code lies.")] = None,
+    generated_by: Annotated[
+        str | None, typer.Option("--generated-by", help="What made it, such as a training job's ARN.")
+    ] = None,
+    project: Annotated[str | None, typer.Option("--project", help="That it belongs to.")] = None,
+    source_uri: Annotated[
+        str | None, typer.Option("--source-uri", help="Where it was tracked; an MLflow model knows its run.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", file_okay=False, help="The folder to write into.")] = Path(
         "submission"
     ),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,  # noqa: FBT002
 ) -> None:
-    """Make a model file into a submission: model.tar.gz and manifest.yaml."""
+    """Make a model into a submission: an artifact that its container accepts, and manifest.yaml."""
     from modelgate.submission import SmokeTest
     from modelgate_cli import packing
     from modelgate_cli.pack import pack as pack_submission
 
-    takes = content_type or ["text/csv"]
-    packed = pack_submission(
-        model,
-        framework=framework,
-        version=version,
-        metrics=packing.metrics_of(metric or [], metrics_file),
-        content_types=takes,
-        response_types=response_type or ["application/json"],
-        smoke_test=SmokeTest(content_type=takes[0], body=smoke_test, accept=accept, expect=expect),
-        out=out,
-        script=script,
-        code=code,
-        requirements=requirements,
-        environment=packing.pairs(environment or [], "--environment"),
-        description=description,
-        metadata=packing.pairs(metadata or [], "--metadata"),
-        overwrite=overwrite,
-    )
+    takes = packing.takes(content_type or [], framework, model)
+    lineage = {
+        "commit": commit,
+        "repository": repository,
+        "generated_by": generated_by,
+        "project": project,
+        "source_uri": source_uri,
+    }
+    with packing.watched(here.screen) as watch:
+        packed = pack_submission(
+            model,
+            framework=framework,
+            version=version,
+            py_version=py_version,
+            base_framework_version=base_framework_version,
+            image=image,
+            artifact=artifact,
+            metrics=packing.figures_or_file(metric or [], metrics_file),
+            content_types=takes,
+            response_types=response_type or ["application/json"],
+            smoke_test=SmokeTest(content_type=takes[0], body=smoke_test, accept=accept, expect=expect),
+            out=out,
+            script=script,
+            code=code,
+            requirements=requirements,
+            environment=packing.pairs(environment or [], "--environment"),
+            instance_types=instance_type or [],
+            description=description,
+            metadata=packing.pairs(metadata or [], "--metadata"),
+            lineage={key: value for key, value in lineage.items() if value is not None},
+            overwrite=overwrite,
+            watch=watch,
+        )
     here.screen.result(packing.document(packed), *packing.shown(packed))
+
+
+@app.command()
+@with_options
+def inspect(
+    here: Here,
+    artifact: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|DIR|S3_URL", help="A model.tar.gz, or a folder for an uncompressed model."
+        ),
+    ],
+    framework: Annotated[
+        str | None, typer.Option("--framework", help="Whose contract it is held against; every one, without.")
+    ] = None,
+    version: Annotated[
+        str | None, typer.Option("--version", help="Of the prebuilt container, which is looked up then.")
+    ] = None,
+    environment: Annotated[list[str] | None, typer.Option("--environment", metavar="NAME=VALUE")] = None,
+) -> None:
+    """Look at an artifact as the gate will, wherever it lies. Exits with 1 when it would be refused."""
+    from modelgate.aws.s3 import S3Bucket
+    from modelgate_cli import inspecting, packing
+
+    with packing.watched(here.screen) as watch:
+        inspected = inspecting.inspect(
+            artifact,
+            framework=framework,
+            version=version,
+            environment=packing.pairs(environment or [], "--environment"),
+            buckets=lambda name: S3Bucket(here.stack.s3, name),
+            watch=watch,
+        )
+    here.screen.result(inspected.document(), *inspecting.shown(inspected))
+
+
+@app.command("image-uri")
+@with_options
+def image_uri(
+    here: Here,
+    framework: Annotated[str, typer.Option("--framework", help="Such as sklearn, pytorch, huggingface.")],
+    version: Annotated[str, typer.Option("--version", help="Of the prebuilt container, such as 1.9-0.")],
+    instance_type: Annotated[str, typer.Option("--instance-type", help="What it runs on: ml.m5.large.")],
+    scope: Annotated[_Scopes, typer.Option("--scope", help="What it is for.")] = "inference",
+    py_version: Annotated[
+        str | None, typer.Option("--py-version", help="Such as py310; the newest, without.")
+    ] = None,
+    base_framework_version: Annotated[
+        str | None,
+        typer.Option("--base-framework-version", help="Hugging Face's: pytorch2.6, tensorflow2.11."),
+    ] = None,
+) -> None:
+    """Print the URI of a prebuilt image. Needs no stack and no credentials."""
+    from modelgate_cli import image_uri as prebuilt
+
+    region = prebuilt.region_or_complaint(here.region, prebuilt.configured_region)
+    wanted = prebuilt.Wanted(
+        framework, version, instance_type, region, scope, py_version, base_framework_version
+    )
+    uri = prebuilt.uri_of(wanted)
+    here.screen.answer(wanted.document(uri), f"{uri}\n".encode())
 
 
 @app.command()
@@ -170,11 +288,11 @@ def submit(
     timeout: TimeoutOption = 900,
 ) -> None:
     """Upload a submission, and show the gate's verdict. Exits with 1 when it is refused."""
-    from modelgate_cli import submitting
+    from modelgate_cli import submission_files, submitting
 
-    parts = submitting.gather(files)
+    parts = submission_files.gather(files)
     submission = submitting.submission_of(group, name, parts)
-    submitting.examine(parts, group, here.stack)
+    submission_files.examine(parts, group, here.stack)
     submitting.upload(parts, submission, here.stack, here.screen)
     submitted = submitting.Submitted(str(submission), "uploaded")
     if wait:

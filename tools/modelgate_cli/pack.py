@@ -1,62 +1,56 @@
-"""Packs a model file into a submission: a model.tar.gz that its container accepts, and its manifest.
+"""Packs a model into a submission: an artifact that its container accepts, and its manifest.
 
 What Modelgate would refuse after the upload is refused here, by the same code, before anything is written.
 """
 
 from __future__ import annotations
 
-import gzip
-import io
 import os
 import re
-import tarfile
+import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Any
+from typing import Any, Literal
 
 import yaml
 
-from modelgate.artifacts import contracts
-from modelgate.artifacts.inspection import Artifact, inspect
-from modelgate.errors import Problem, Refused
+from modelgate.artifacts import contracts, folder, inspection
+from modelgate.artifacts.inspection import Artifact
+from modelgate.errors import Gathering, Problem, Refused
 from modelgate.images import catalog
-from modelgate.submission import ARTIFACT, MANIFEST, SmokeTest, read_manifest
-
-SCRIPT = "code/inference.py"
-REQUIREMENTS = "code/requirements.txt"
-
-# What the containers' own loaders, or the script that is generated here, can load.
-_MODEL_SUFFIXES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "sklearn": (".joblib", ".pkl", ".pickle"),
-        "xgboost": (".ubj", ".json", ".pkl", ".pickle", ".model", ".bin"),
-    }
+from modelgate.images.reference import reference
+from modelgate.registry.upload import MOST_FILES
+from modelgate.submission import (
+    ARTIFACT,
+    MANIFEST,
+    NO_ARTIFACT,
+    SmokeTest,
+    names_hub_model,
+    read_manifest,
 )
-# joblib reads what pickle wrote as well, and every scikit-learn brings it.
-_SKLEARN_SCRIPT = '''\
-"""Loads the model for the scikit-learn container, whose defaults read requests and write answers."""
+from modelgate_cli import archive
+from modelgate_cli.layouts import lay_out
+from modelgate_cli.layouts.material import SCRIPT, Content, Layout, Material
 
-import os
+Kind = Literal["tarball", "folder"]
+# Called with what is being done (``packing``, ``checking``), how many bytes of it are done, and of how many.
+Watch = Callable[[str, int, int], None]
 
-import joblib
-
-
-def model_fn(model_dir):
-    return joblib.load(os.path.join(model_dir, {name!r}))
-
-
-def predict_fn(data, model):
-    # The container reads one row of CSV as a flat array, and estimators take tables.
-    return model.predict(data.reshape(1, -1) if getattr(data, "ndim", 2) == 1 else data)
-'''
+FOLDER = "model/"
+# One instance type for each kind of processor. Whichever has the version will do: the policy chooses where.
+_ANY_INSTANCE = (
+    "ml.m5.large",
+    "ml.g5.xlarge",
+    "ml.inf2.xlarge",
+    "ml.inf1.xlarge",
+    "ml.c7g.large",
+    "ml.trn1.2xlarge",
+)
 _NO_CONTENT: Mapping[str, str] = MappingProxyType({})
-_LEFT_OUT = frozenset(("__pycache__", "__MACOSX"))
-# The tar's entries tell nothing of the machine that packed them.
-_FILE_MODE, _FOLDER_MODE = 0o644, 0o755
 
 
 @dataclass(frozen=True)
@@ -64,146 +58,223 @@ class Packed:
     """A submission on disk, ready to be uploaded.
 
     Attributes:
-        artifact: the model.tar.gz that was written.
+        artifact: the model.tar.gz or the folder that was written; None where the container needs none.
         manifest: the manifest.yaml beside it.
-        content: what is in the artifact.
+        metrics_file: the metrics beside it, where the manifest names a file.
+        content: what is in the artifact; of a folder, ``sha256`` says nothing before it is uploaded.
         environment: what the endpoint's container will get.
-        generated_script: whether code/inference.py was written here rather than given.
+        generated: the files in the artifact that were written here rather than given.
+        left_out: what lay in the folders that were given and is not packed; folders end with a slash.
+        notes: what the user should know, a sentence each.
     """
 
-    artifact: Path
+    artifact: Path | None
     manifest: Path
-    content: Artifact
+    metrics_file: Path | None
+    content: Artifact | None
     environment: Mapping[str, str]
-    generated_script: bool
+    generated: tuple[str, ...]
+    left_out: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What was written into the folder, the manifest last."""
+        return tuple(each for each in (self.artifact, self.metrics_file, self.manifest) if each is not None)
+
+    @property
+    def generated_script(self) -> bool:
+        """Whether code/inference.py was written here."""
+        return SCRIPT in self.generated
 
 
 def pack(
-    model: Path,
+    model: Path | None,
     *,
-    framework: str,
-    version: str,
-    metrics: Mapping[str, float],
+    metrics: Mapping[str, float] | Path,
     content_types: Sequence[str],
     response_types: Sequence[str],
     smoke_test: SmokeTest,
     out: Path,
+    framework: str | None = None,
+    version: str | None = None,
+    py_version: str | None = None,
+    base_framework_version: str | None = None,
+    image: str | None = None,
+    artifact: Kind = "tarball",
     script: Path | None = None,
     code: Path | None = None,
     requirements: Path | None = None,
     environment: Mapping[str, str] = _NO_CONTENT,
+    instance_types: Sequence[str] = (),
     description: str = "",
     metadata: Mapping[str, str] = _NO_CONTENT,
+    lineage: Mapping[str, str] = _NO_CONTENT,
     overwrite: bool = False,
+    watch: Watch = lambda _what, _done, _of: None,
 ) -> Packed:
-    """Write ``model.tar.gz`` and ``manifest.yaml`` into the folder ``out``.
+    """Write an artifact and ``manifest.yaml`` into the folder ``out``.
 
-    The same input gives the same bytes (with the same zlib). ``code/`` comes first in the archive, so that
-    its beginning tells the layout.
+    The same input gives the same bytes (with the same isal, on the same kind of processor). ``code/`` comes
+    first in the archive, so that its beginning tells the layout.
 
     Args:
-        model: the file that the framework wrote. It keeps its name, at the archive's root.
-        framework: ``sklearn`` or ``xgboost``.
-        version: of the prebuilt container: ``1.4-2-py312``.
-        metrics: what the gate judges.
+        model: the file or folder that the framework wrote, or an MLflow model. None where the container has
+            the model, or fetches it from a hub by its environment: then there is no artifact.
+        metrics: what the gate judges; or a JSON file, which is copied beside the manifest.
         content_types: what the model can be asked in: ``text/csv``.
         response_types: what it can answer in.
         smoke_test: the request that must succeed before the endpoint counts as live.
         out: a folder; made if it is not there.
-        script: becomes code/inference.py. Without it and without ``code``, sklearn gets a generated one
-            that loads the model, and xgboost none: its container loads the model itself.
+        framework, version, py_version, base_framework_version: of the prebuilt container.
+        image: instead of a version, an image of one's own; a framework beside it says whose contract holds.
+        artifact: a ``tarball``, or a ``folder`` whose files are served as they are: for large weights.
+        script: becomes code/inference.py. Without it and without ``code``, one is generated where the
+            container could not load the model by itself, and this can be done for any such model.
         code: a folder; all of it but hidden files and byte code becomes code/.
         requirements: becomes code/requirements.txt, which the container installs before it serves.
         environment: of the container.
-        description: for the registry.
-        metadata: for the registry.
-        overwrite: whether files of these names in ``out`` may be replaced.
+        instance_types: on which it may be served besides its policy's.
+        description, metadata: for the registry.
+        lineage: where the model comes from, by the fields of `modelgate.submission.Lineage`.
+        overwrite: whether what has these names in ``out`` may be replaced.
+        watch: is told how far it is.
 
     Raises:
         Refused: Modelgate would refuse the submission, or a file is missing or in the way. Nothing was
             written then.
     """
-    problems = _Problems()
+    problems = Gathering()
+    layout = None
     with problems.collected():
-        # Every version is there in this region and on this instance type, so only the version is judged.
-        catalog.resolve(framework, version, region="us-east-1", instance_type="ml.m5.large", where=MANIFEST)
-    problems.found += _missing(model, framework, script, code, requirements)
-    targets = (out / ARTIFACT, out / MANIFEST)
-    problems.found += () if overwrite else _in_the_way(targets)
-    manifest = _manifest(
-        {
-            "container": {
-                "framework": framework,
-                "version": version,
-                **({"environment": dict(environment)} if environment else {}),
-            },
-            "metrics": dict(metrics),
-            "content_types": list(content_types),
-            "response_types": list(response_types),
-            "smoke_test": smoke_test.model_dump(exclude_none=True),
-            **({"description": description} if description else {}),
-            **({"metadata": dict(metadata)} if metadata else {}),
-        }
-    )
+        layout = lay_out(Material(model, framework, version, script, code, requirements, apart=out))
+    laid_out = layout or Layout()
+    environment = {**laid_out.environment, **environment}
+    name = (FOLDER if artifact == "folder" else ARTIFACT) if model or laid_out.files else None
+    container = {
+        "framework": framework,
+        "version": version,
+        "py_version": py_version,
+        "base_framework_version": base_framework_version,
+        "image": image,
+        "artifact": _artifact(name, environment),
+        "environment": environment,
+    }
+    figures, file = (None, metrics) if isinstance(metrics, Path) else (dict(metrics), None)
+    document = {
+        "metrics": figures,
+        "metrics_file": file.name if file else None,
+        "content_types": list(content_types),
+        "response_types": list(response_types),
+        "instance_types": list(instance_types),
+        "smoke_test": smoke_test.model_dump(exclude_none=True),
+        "description": description,
+        "metadata": {**laid_out.metadata, **metadata},
+        "lineage": _present({"source_uri": laid_out.source_uri, **lineage}),
+    }
+    manifest = _manifest({"container": _present(container), **_present(document)})
     with problems.collected():
         read_manifest(manifest)
-    problems.refuse()
-
-    generated = framework == "sklearn" and script is None and code is None
     with problems.collected():
-        files = _layout(model, script, code, requirements, generated=generated)
+        _check_image(framework, version, py_version, base_framework_version, image, instance_types)
+    targets = _Targets(out, name, file)
+    problems.problems += targets.given(path for path in (model, script, code, requirements) if path)
+    problems.problems += () if overwrite else targets.in_the_way()
+    content, needed = None, environment
+    if layout is not None:
+        with problems.collected():
+            content = _foreseen(layout.files, name, framework, environment) if name else None
+            needed = dict(contracts.check(framework, content, environment, where=name or MANIFEST))
     problems.refuse()
-    out.mkdir(parents=True, exist_ok=True)
-    with _beside(targets[0]) as packed, _beside(targets[1]) as written:
-        with packed.open("wb") as stream:
-            _write(stream, files)
-        with packed.open("rb") as stream:
-            content = inspect(stream, keep=contracts.reads(environment), where=ARTIFACT)
-        needed = contracts.check(framework, content, environment, where=ARTIFACT)
-        written.write_bytes(manifest)
-        packed.replace(targets[0])
-        written.replace(targets[1])
-    return Packed(*targets, content=content, environment=needed, generated_script=generated)
+
+    written = _Writing(laid_out.files, framework, environment, watch).write(targets, manifest)
+    return Packed(
+        targets.artifact,
+        targets.manifest,
+        targets.metrics,
+        content=written or content,
+        environment=needed,
+        generated=laid_out.generated,
+        left_out=laid_out.left_out,
+        notes=laid_out.notes,
+    )
 
 
-class _Problems:
-    """Gathers refusals, so that all of them are told at once."""
+def _present(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what says nothing."""
+    return {key: value for key, value in content.items() if value not in (None, "", [], {})}
 
-    def __init__(self) -> None:
-        self.found: list[Problem] = []
 
-    @contextmanager
-    def collected(self) -> Iterator[None]:
+def _artifact(name: str | None, environment: Mapping[str, str]) -> str | None:
+    """What the manifest has to say of it; a tarball is understood, unless a hub's model is named."""
+    understood = name == ARTIFACT and not names_hub_model(environment)
+    return None if understood else name or NO_ARTIFACT
+
+
+def _check_image(
+    framework: str | None,
+    version: str | None,
+    py_version: str | None,
+    base_framework_version: str | None,
+    image: str | None,
+    instance_types: Sequence[str],
+) -> None:
+    """
+    Raises:
+        Refused: no instance type has such an image, or one of those that are named has not.
+    """
+    if image is not None and reference(image) is None:
+        mend = "write the name of a repository with a tag or digest, or the whole URI of an image"
+        raise Refused(Problem(f"{MANIFEST}: container.image", f"is {image!r}, which is no name", mend))
+    if image is not None or framework is None or version is None:
+        return  # which the manifest tells
+    refusals = []
+    for instance_type in instance_types or _ANY_INSTANCE:
         try:
-            yield
+            # What there is in one region is there in others; whether in the stack's, the upload tells.
+            catalog.resolve(
+                framework,
+                version,
+                region="us-east-1",
+                instance_type=instance_type,
+                py_version=py_version,
+                base_framework_version=base_framework_version,
+                where=f"{MANIFEST}: container",
+            )
         except Refused as refused:
-            self.found += refused.problems
-
-    def refuse(self) -> None:
-        if self.found:
-            raise Refused(*self.found)
+            refusals.append(refused)
+    if refusals and (instance_types or len(refusals) == len(_ANY_INSTANCE)):
+        raise refusals[0]
 
 
-def _missing(
-    model: Path, framework: str, script: Path | None, code: Path | None, requirements: Path | None
-) -> Iterator[Problem]:
-    suffixes = _MODEL_SUFFIXES.get(framework)
-    if suffixes is None:
-        mend = f"pack models of {' or '.join(_MODEL_SUFFIXES)}; lay out others by hand"
-        yield Problem(MANIFEST, f"there is no way here to pack for {framework!r}", mend)
-    elif model.suffix not in suffixes and script is None and code is None:
-        mend = f"give a file of {', '.join(suffixes)}, or a script whose model_fn loads it"
-        yield Problem(str(model), f"is not a file that the {framework} container can load", mend)
-    for file in (model, script, requirements):
-        if file is not None and not file.is_file():
-            yield Problem(str(file), "is not a file", "name one that exists")
-    if code is not None and not code.is_dir():
-        yield Problem(str(code), "is not a folder", "name one that exists")
+def _foreseen(
+    files: Mapping[str, Content], name: str, framework: str | None, environment: Mapping[str, str]
+) -> Artifact:
+    """What inspecting the artifact will say of it, as far as that can be told before it is written.
+
+    Raises:
+        Refused: it will be refused.
+    """
+    if name == FOLDER and len(files) > MOST_FILES:
+        found = f"would hold {len(files):,} files, and a folder may have {MOST_FILES:,}"
+        raise Refused(Problem(name, found, "leave out what does not serve, or pack a tarball"))
+    listing = [folder.File(name, _size(content), "") for name, content in files.items()]
+    keep = contracts.reads(framework, environment)
+    foreseen = folder.inspect(
+        listing, lambda name, size: _beginning(files[name], size), keep=keep, where=name
+    )
+    return replace(foreseen, kind="folder" if name == FOLDER else "tarball")
 
 
-def _in_the_way(targets: Sequence[Path]) -> list[Problem]:
-    mend = "choose another folder, or allow to overwrite"
-    return [Problem(str(target), "exists already", mend) for target in targets if target.exists()]
+def _size(content: Content) -> int:
+    return content.stat().st_size if isinstance(content, Path) else len(content)
+
+
+def _beginning(content: Content, size: int) -> bytes:
+    if isinstance(content, bytes):
+        return content[:size]
+    with content.open("rb") as stream:
+        return stream.read(size)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -222,68 +293,117 @@ def _manifest(content: Mapping[str, Any]) -> bytes:
     return text
 
 
-def _layout(
-    model: Path, script: Path | None, code: Path | None, requirements: Path | None, *, generated: bool
-) -> Mapping[str, Path | bytes]:
-    """What becomes what in the archive, ``code/`` first.
+class _Targets:
+    """What is written, and where."""
 
-    Raises:
-        Refused: two files would have the same name there.
-    """
-    pairs: list[tuple[str, Path | bytes]] = [] if code is None else list(_tree(code))
-    if script is not None:
-        pairs.append((SCRIPT, script))
-    if generated:
-        pairs.append((SCRIPT, _SKLEARN_SCRIPT.format(name=model.name).encode()))
-    if requirements is not None:
-        pairs.append((REQUIREMENTS, requirements))
-    pairs = [*sorted(pairs, key=lambda pair: pair[0]), (model.name, model)]
-    names = [name for name, _ in pairs]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        mend = "give it once: in the folder of code, or by itself"
-        raise Refused(*(Problem(f"{ARTIFACT}: {name}", "is given twice", mend) for name in twice))
-    return dict(pairs)
+    def __init__(self, out: Path, artifact: str | None, metrics: Path | None) -> None:
+        self.out = out
+        self.name = artifact
+        self.artifact = out / artifact if artifact else None
+        self.manifest = out / MANIFEST
+        self.given_metrics = metrics
+        self.metrics = out / metrics.name if metrics else None
 
+    def given(self, paths: Iterable[Path]) -> Iterator[Problem]:
+        """What would be written over although the submission is made from it."""
+        artifact = self.artifact.resolve() if self.artifact else None
+        for path in paths:
+            place = path.resolve()
+            if place == self.out.resolve() or (artifact and place.is_relative_to(artifact)):
+                mend = "write somewhere else: --out DIR"
+                yield Problem(str(path), f"lies where {artifact or self.out} would be written", mend)
 
-def _tree(code: Path) -> Iterator[tuple[str, Path]]:
-    for folder, subfolders, files in os.walk(code):
-        subfolders[:] = [name for name in subfolders if not (name.startswith(".") or name in _LEFT_OUT)]
-        for name in files:
-            path = Path(folder, name)
-            if not name.startswith(".") and path.suffix not in (".pyc", ".pyo"):
-                yield f"code/{path.relative_to(code).as_posix()}", path
+    def in_the_way(self) -> Iterator[Problem]:
+        mend = "choose another folder, or allow to overwrite: --overwrite"
+        for target in (self.artifact, self.metrics, self.manifest):
+            if target is not None and target.exists() and not self._is_given(target):
+                yield Problem(str(target), "exists already", mend)
 
-
-def _write(stream: IO[bytes], files: Mapping[str, Path | bytes]) -> None:
-    # Neither the gzip's header nor the tar's entries tell a name, a time or an owner.
-    with (
-        gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=stream, mtime=0) as packed,
-        tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
-    ):
-        folders: set[str] = set()
-        for name, content in files.items():
-            for folder in reversed(PurePosixPath(name).parents[:-1]):
-                if str(folder) not in folders:
-                    folders.add(str(folder))
-                    tar.addfile(_entry(str(folder), tarfile.DIRTYPE, _FOLDER_MODE, 0))
-            _add(tar, name, content)
+    def _is_given(self, target: Path) -> bool:
+        return (
+            target == self.metrics and self.given_metrics is not None and target.samefile(self.given_metrics)
+        )
 
 
-def _add(tar: tarfile.TarFile, name: str, content: Path | bytes) -> None:
-    if isinstance(content, bytes):
-        with io.BytesIO(content) as source:
-            tar.addfile(_entry(name, tarfile.REGTYPE, _FILE_MODE, len(content)), source)
-        return
-    with content.open("rb") as source_file:
-        size = os.fstat(source_file.fileno()).st_size
-        tar.addfile(_entry(name, tarfile.REGTYPE, _FILE_MODE, size), source_file)
+@dataclass(frozen=True)
+class _Writing:
+    """Writes everything beside its place first, so that nothing half-done is ever there."""
+
+    files: Mapping[str, Content]
+    framework: str | None
+    environment: Mapping[str, str]
+    watch: Watch
+
+    def write(self, targets: _Targets, manifest: bytes) -> Artifact | None:
+        """
+        Returns:
+            What inspecting the tarball told; None where there is none.
+
+        Raises:
+            Refused: the tarball is not what it should be. Nothing is left then.
+        """
+        targets.out.mkdir(parents=True, exist_ok=True)
+        content = None
+        with _beside(targets.manifest) as written:
+            written.write_bytes(manifest)
+            if targets.name == FOLDER and targets.artifact:
+                self._write_folder(targets.artifact)
+            elif targets.artifact:
+                content = self._write_tarball(targets.artifact)
+            if targets.metrics and targets.given_metrics:
+                with _beside(targets.metrics) as copied:
+                    shutil.copyfile(targets.given_metrics, copied)
+                    copied.replace(targets.metrics)
+            written.replace(targets.manifest)
+        return content
+
+    def _write_tarball(self, target: Path) -> Artifact:
+        with _beside(target) as packed:
+            with packed.open("wb") as stream:
+                archive.write_tarball(stream, self.files, self._told("packing", self._bytes))
+            with packed.open("rb") as stream:
+                reading = _Reading(stream.read, self._told("checking", packed.stat().st_size))
+                keep = contracts.reads(self.framework, self.environment)
+                content = inspection.inspect(reading, keep=keep, where=target.name)
+            contracts.check(self.framework, content, self.environment, where=target.name)
+            packed.replace(target)
+        return content
+
+    def _write_folder(self, target: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
+            made, before = Path(scratch, "made"), Path(scratch, "before")
+            made.mkdir()
+            archive.write_folder(made, self.files, self._told("packing", self._bytes))
+            if target.exists():
+                target.rename(before)
+            made.rename(target)
+
+    @property
+    def _bytes(self) -> int:
+        return sum(map(_size, self.files.values()))
+
+    def _told(self, what: str, total: int) -> archive.Told:
+        done = 0
+
+        def told(more: int) -> None:
+            nonlocal done
+            done += more
+            self.watch(what, done, total)
+
+        return told
 
 
-def _entry(name: str, kind: bytes, mode: int, size: int) -> tarfile.TarInfo:
-    entry = tarfile.TarInfo(name)
-    entry.type, entry.mode, entry.size = kind, mode, size
-    return entry
+@dataclass(frozen=True)
+class _Reading:
+    """A stream that tells how much of it was read."""
+
+    take: Callable[[int], bytes]
+    told: archive.Told
+
+    def read(self, size: int = -1, /) -> bytes:
+        chunk = self.take(size)
+        self.told(len(chunk))
+        return chunk
 
 
 @contextmanager

@@ -19,6 +19,7 @@ class Kind(StrEnum):
 
     SUBMISSION_WAITING = "Submission Waiting"
     SUBMISSION_REFUSED = "Submission Refused"
+    INSPECTION_PAUSED = "Inspection Paused"
     MODEL_REGISTERED = "Model Registered"
     RELEASE_LIVE = "Release Live"
     DEPLOYMENT_FAILED = "Deployment Failed"

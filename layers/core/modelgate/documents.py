@@ -66,19 +66,6 @@ def read(text: bytes, model: type[D], name: str) -> D:
     return validate(_load(text, name), model, name)
 
 
-def read_json(text: bytes, name: str) -> object:
-    """Reads a JSON file that a document names.
-
-    Raises:
-        Refused: it is too large, or no JSON.
-    """
-    _check_size(text, name)
-    try:
-        return json.loads(text)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refused(Problem(name, f"is not JSON ({error})", "write valid JSON, UTF-8")) from error
-
-
 def validate(content: object, model: type[D], name: str) -> D:
     """Holds what was read against its model.
 
@@ -197,5 +184,8 @@ def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
 
 
 def _shown(value: object) -> str:
-    text = json.dumps(value, default=str, ensure_ascii=False)
+    try:
+        text = json.dumps(value, default=str, ensure_ascii=False)
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        return "a number of thousands of digits"
     return text if len(text) <= 80 else f"{text[:77]}..."

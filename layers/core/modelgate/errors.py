@@ -21,6 +21,8 @@ stays so.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -54,6 +56,29 @@ class Refused(ModelgateError):
             raise ValueError("a refusal needs a reason")
         super().__init__("\n".join(map(str, problems)))
         self.problems = problems
+
+
+class Gathering:
+    """Gathers refusals of several looks, so that everything that is wrong is told at once."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        """Keeps the problems of a refusal in the block, and goes on behind it."""
+        try:
+            yield
+        except Refused as refused:
+            self.problems += refused.problems
+
+    def refuse(self) -> None:
+        """
+        Raises:
+            Refused: anything was gathered; each problem once.
+        """
+        if self.problems:
+            raise Refused(*dict.fromkeys(self.problems))
 
 
 class NotYet(ModelgateError):

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from modelgate.submission import SAGEMAKER_NAME
+from modelgate.submission import SAGEMAKER_NAME, SubmissionId
 
 
 def _moment(value: object) -> object:
@@ -147,6 +147,23 @@ class SweepDue(Envelope):
 
     source: Literal["aws.events"]
     detail_type: Literal["Scheduled Event"] = Field(alias="detail-type")
+
+
+class _InspectionPausedDetail(_Event):
+    group: str
+    submission: str
+
+
+class InspectionPaused(Envelope):
+    """An announcement of Modelgate's own: an artifact was not read to its end in one invocation."""
+
+    source: Literal["modelgate"]
+    detail_type: Literal["Inspection Paused"] = Field(alias="detail-type")
+    detail: _InspectionPausedDetail
+
+    @property
+    def submission(self) -> SubmissionId:
+        return SubmissionId(self.detail.group, self.detail.submission)
 
 
 class Instruction(_Event):

@@ -6,8 +6,10 @@ import hashlib
 import json
 import math
 import re
+import sys
 import unicodedata
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -16,7 +18,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 from modelgate import documents
 from modelgate.documents import Document
 from modelgate.errors import Problem, Refused
-from modelgate.submission import SAGEMAKER_NAME
+from modelgate.submission import MAX_METADATA, MAX_METRICS, RESERVED, SAGEMAKER_NAME
 
 T = TypeVar("T")
 
@@ -28,6 +30,7 @@ MAX_UPDATE_SECONDS = 28_800
 # SageMaker takes 50 on a resource; the rest are Modelgate's own.
 MAX_TAGS = 48
 
+_PERCENT = re.compile(r"-?([0-9]{1,6}(\.[0-9]{0,6})?|\.[0-9]{1,6}) ?%")
 _TOPIC_ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[a-zA-Z0-9_.-]+")
 _KMS_KEY = re.compile(r"(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/|alias/)?[a-zA-Z0-9/_-]+")
 _SECURITY_GROUP = re.compile(r"sg-[0-9a-zA-Z]{1,29}")
@@ -69,23 +72,39 @@ class Threshold(Document):
     """What is demanded of one metric.
 
     Attributes:
-        name: the metric, as manifests call it.
+        name: the metric, as manifests call it; of a nested metrics file its path with dots between
+            (``regression_metrics.rmse``), or the last part of that where only one metric has it (``rmse``).
         goal: whether more of it is better.
         at_least: the lowest value that passes, for a metric to maximize.
         at_most: the highest value that passes, for a metric to minimize.
-        champion_tolerance: how much worse than the live version's value still passes, in the metric's unit.
+        champion_tolerance: how much worse than the live version's value still passes: in the metric's unit
+            (``0.01``), or in percent of that value (``2%``).
     """
 
     name: str = Field(min_length=1)
     goal: Literal["maximize", "minimize"]
     at_least: float | None = None
     at_most: float | None = None
-    champion_tolerance: float | None = None
+    champion_tolerance: float | str | None = None
+
+    @field_validator("champion_tolerance", mode="before")
+    @classmethod
+    def _number_or_percent(cls, value: object) -> object:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            finite = abs(value) <= sys.float_info.max
+        else:
+            finite = value is None
+        if finite or (isinstance(value, str) and _PERCENT.fullmatch(value)):
+            return value
+        raise ValueError(
+            f"is {value!r}, no tolerance; write a number in the metric's unit, such as 0.01, or percent of "
+            "the live version's value, such as 2%"
+        )
 
     @field_validator("at_least", "at_most", "champion_tolerance")
     @classmethod
-    def _not_negative(cls, value: float | None) -> float | None:
-        if value is not None and value < 0:
+    def _not_negative(cls, value: float | str | None) -> float | str | None:
+        if value is not None and str(value).startswith("-") and value != 0:
             raise ValueError(
                 f"is {value}, a negative threshold; write 0 or more (of a metric that is negative by "
                 "convention, such as neg_log_loss, submit the positive form, with goal: minimize)"
@@ -101,20 +120,69 @@ class Threshold(Document):
             raise ValueError(f"demands nothing of {self.name}; add {right} or champion_tolerance")
         return self
 
+    @property
+    def bound(self) -> float | None:
+        """What passes whoever the champion is: ``at_least`` or ``at_most``."""
+        return self.at_least if self.goal == "maximize" else self.at_most
+
+    def beside(self, best: Decimal) -> Decimal | None:
+        """What still passes beside a champion's value; None: it is not compared with."""
+        tolerance = self.champion_tolerance
+        if tolerance is None:
+            return None
+        if isinstance(tolerance, str):
+            # Of the value's size: of -0.5, 2% is 0.01, too.
+            allowed = abs(best) * Decimal(tolerance.removesuffix("%")) / 100
+        else:
+            # By its text: 0.95 - 0.01 as floats lies below 0.94, and a gate must not turn on that.
+            allowed = Decimal(str(tolerance))
+        return best - allowed if self.goal == "maximize" else best + allowed
+
 
 class GatePolicy(Document):
-    """What a version must show before it is registered."""
+    """What a version must show before it is registered.
 
-    metrics: list[Threshold] = Field(default=[], max_length=25)
+    Attributes:
+        metrics: what is demanded of its metrics.
+        metadata: the keys that its manifest's metadata must have, each with a value.
+        when_refused: whether one that falls short is only announced, or registered as well, as Rejected and
+            with the reasons.
+    """
+
+    metrics: list[Threshold] = Field(default=[], max_length=MAX_METRICS)
+    metadata: list[str] = Field(default=[], max_length=MAX_METADATA)
+    when_refused: Literal["announce", "register"] = "announce"
 
     @field_validator("metrics")
     @classmethod
     def _each_metric_once(cls, metrics: list[Threshold]) -> list[Threshold]:
-        names = [threshold.name for threshold in metrics]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = _twice([threshold.name.removesuffix(".value") for threshold in metrics])
         if twice:
             raise ValueError(f"names {', '.join(twice)} more than once; keep one entry for each metric")
         return metrics
+
+    @field_validator("metadata")
+    @classmethod
+    def _keys_that_can_be_given(cls, keys: list[str]) -> list[str]:
+        for key in keys:
+            if key.startswith(RESERVED):
+                raise ValueError(
+                    f"demands {key!r}, and what begins with {' or '.join(RESERVED)} is Modelgate's own; "
+                    "demand another key"
+                )
+            if not (1 <= len(key) <= 128 and _is_for_a_tag(key)):
+                raise ValueError(
+                    f"demands {key!r}, which SageMaker does not take as a key; use letters, digits, spaces "
+                    "and _.:/=+-@, at most 128 of them"
+                )
+        twice = _twice(keys)
+        if twice:
+            raise ValueError(f"names {', '.join(twice)} more than once; keep one of each")
+        return keys
+
+
+def _twice(names: list[str]) -> list[str]:
+    return sorted({name for name in names if names.count(name) > 1})
 
 
 class Instances(Document):

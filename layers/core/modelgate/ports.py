@@ -28,6 +28,7 @@ class ObjectVersion:
     key: str
     version: str
     size: int
+    etag: str = ""
 
 
 class Stream(Protocol):
@@ -50,10 +51,27 @@ class Bucket(Protocol):
     def read(self, key: str, limit: int, version: str | None = None) -> tuple[bytes, ObjectVersion] | None:
         """The object, or its first ``limit + 1`` bytes; None when there is none."""
 
-    def open(self, found: ObjectVersion) -> Stream:
-        """That very version, as a stream."""
+    def open(self, found: ObjectVersion, start: int = 0) -> Stream:
+        """That very version, as a stream from a byte on."""
+
+    def list(self, prefix: str, limit: int) -> Sequence[ObjectVersion]:
+        """The present versions of the objects under a prefix, by their keys; at most ``limit + 1``."""
+
+    def copy(self, found: ObjectVersion, key: str) -> ObjectVersion:
+        """That very version, of whatever size, to another key; the content never leaves S3.
+
+        Returns:
+            What lies there now.
+        """
 
     def write(self, key: str, body: bytes, content_type: str) -> None: ...
+
+
+class Images(Protocol):
+    """The account's own container registry in the stack's region."""
+
+    def digest(self, repository: str, tag: str) -> str | None:
+        """``sha256:…`` of what the tag names now; None where there is no such image."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +128,11 @@ class Registry(Protocol):
         """The version; None when it is gone."""
 
     def register(self, registration: Registration) -> int:
-        """Makes a version, pending an operator's approval, and its group where there is none."""
+        """Makes a version, and its group where there is none.
+
+        Raises:
+            Invalid: SageMaker does not take something of it.
+        """
 
     def registered_since(self, group: str, since: datetime) -> Sequence[ModelPackage]:
         """The versions made since then, newest first."""

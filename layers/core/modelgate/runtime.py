@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from modelgate.deployment.sweep import Sweep
     from modelgate.directory import Directory
     from modelgate.policies import Policies
-    from modelgate.ports import Bucket, Bus, Registry, Table
+    from modelgate.ports import Bucket, Bus, Images, Registry, Table
     from modelgate.registry.registration import Registrar
 
     E = TypeVar("E", bound=BaseModel)
@@ -83,7 +83,10 @@ class Runtime:
     # ── use cases ─────────────────────────────────────────────────────────────────────────────
     @cached_property
     def registrar(self) -> Registrar:
+        from modelgate.console import page_of_object
+        from modelgate.images.choice import Chooser
         from modelgate.registry.judging import Judge
+        from modelgate.registry.making import Maker
         from modelgate.registry.registration import Registrar
         from modelgate.registry.submissions import Submissions
 
@@ -96,11 +99,14 @@ class Runtime:
                 policies=self._policies,
                 states=self._states,
                 registry=self._registry,
-                region=told.sagemaker_arn.split(":")[3],
+                chooser=Chooser(told.account, told.region, lambda: self._images),
+                clock=self._clock,
             ),
+            maker=Maker(bucket=self._bucket, registry=self._registry, stack=told.stack),
             registry=self._registry,
             bus=self._bus,
             stack=told.stack,
+            page_of=lambda key: page_of_object(told.partition, told.region, told.bucket, key),
             clock=self._clock,
         )
 
@@ -229,6 +235,12 @@ class Runtime:
         from modelgate.aws.sagemaker import SageMakerRegistry
 
         return SageMakerRegistry(self._sagemaker, self._settings.sagemaker_arn)
+
+    @cached_property
+    def _images(self) -> Images:
+        from modelgate.aws.ecr import EcrImages
+
+        return EcrImages(self._session.client("ecr"))
 
     @cached_property
     def _policies(self) -> Policies:

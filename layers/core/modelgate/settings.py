@@ -31,6 +31,18 @@ class FunctionSettings(BaseModel):
     bus: str = Field(min_length=1)
     sagemaker_arn: str = Field(pattern=r"^arn:[^:]+:sagemaker:[^:]+:\d{12}$")
 
+    @property
+    def partition(self) -> str:
+        return self.sagemaker_arn.split(":")[1]
+
+    @property
+    def region(self) -> str:
+        return self.sagemaker_arn.split(":")[3]
+
+    @property
+    def account(self) -> str:
+        return self.sagemaker_arn.split(":")[4]
+
 
 class DeploymentSettings(FunctionSettings):
     """What the functions that move endpoints are told besides: the role of SageMaker's containers."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from modelgate import documents
+from modelgate import documents, metrics
 from modelgate.documents import Document
 from modelgate.errors import Problem, Refused
 
@@ -21,7 +22,18 @@ _SUBMISSION_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}")
 # Keys and values of a package's CustomerMetadataProperties; SageMaker allows letters of all scripts.
 _METADATA_KEY = re.compile(r"[\w.:/=+\-@ ]{1,128}")
 _METADATA_VALUE = re.compile(r"[\w.:/=+\-@ ]{0,256}")
-_METRIC_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.:/@-]{0,99}")
+_ARTIFACT_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}(\.tar\.gz|/)")
+NO_ARTIFACT = "none"
+# How containers are told of a model that they download: Hugging Face's, DJL, vLLM, SGLang, llama.cpp.
+_HUB_MODELS = (
+    "HF_MODEL_ID",
+    "OPTION_MODEL_ID",
+    "SM_VLLM_MODEL",
+    "SM_SGLANG_MODEL_PATH",
+    "SM_LLAMA_CPP_HF_REPO",
+)
+# MetadataProperties of CreateModelPackage.
+_LineageField = Field(default=None, min_length=1, max_length=1024, pattern=r"^.*$")
 RESERVED = ("modelgate.", "metric.")
 # CustomerMetadataProperties holds 50; what Modelgate writes itself and a margin come off.
 MAX_METRICS = 25
@@ -67,7 +79,7 @@ class SubmissionId:
 
 
 def _metric_name(name: str) -> str:
-    if not _METRIC_NAME.fullmatch(name):
+    if not metrics.NAME.fullmatch(name):
         raise ValueError(f"the metric {name!r} is no name that can be used; use letters, digits and _.:/@-")
     return name
 
@@ -78,11 +90,94 @@ Metrics = Annotated[
 
 
 class Container(Document):
-    """The prebuilt container that serves the artifact."""
+    """What serves an artifact: a prebuilt container, or an image of one's own.
 
-    framework: str = Field(min_length=1)
-    version: str = Field(min_length=1)
+    Attributes:
+        framework: of a prebuilt container, such as ``sklearn``. Beside an image: whose contract the artifact
+            is held against; without one, it is only read.
+        version: of the prebuilt container.
+        py_version, base_framework_version: as AWS spells them (``py310``, ``pytorch2.1.0``), where the
+            prebuilt container comes with several.
+        image: the name, tag or digest of an image in the account's own registry (``decision-trees``,
+            ``decision-trees:v3``), or the whole URI of any image.
+        artifact: a tarball of the submission (``model.tar.gz``), a folder of it whose files are served as
+            they are (``model/``), or ``none``. Left out: none where the environment names a model of a hub,
+            else ``model.tar.gz``.
+        environment: of the container.
+    """
+
+    framework: str | None = Field(default=None, min_length=1)
+    version: str | None = Field(default=None, min_length=1)
+    py_version: str | None = Field(default=None, min_length=1)
+    base_framework_version: str | None = Field(default=None, min_length=1)
+    image: str | None = Field(default=None, min_length=1, max_length=255, pattern=r"^[\S]+$")
+    artifact: str | None = None
     environment: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("artifact")
+    @classmethod
+    def _tarball_folder_or_none(cls, artifact: str | None) -> str | None:
+        if artifact is not None and artifact != NO_ARTIFACT and not _ARTIFACT_NAME.fullmatch(artifact):
+            raise ValueError(
+                f"is {artifact!r}; write the name of a tarball beside the manifest ({ARTIFACT}), of a folder "
+                f"there with a slash behind it (model/), or {NO_ARTIFACT}"
+            )
+        return artifact
+
+    @model_validator(mode="after")
+    def _one_image(self) -> Container:
+        if self.image is None and (self.framework is None or self.version is None):
+            has = "neither framework and version nor image" if self.framework is None else "no version"
+            raise ValueError(f"has {has}; name a prebuilt container's framework and version, or an image")
+        chosen = [name for name in ("version", "py_version", "base_framework_version") if getattr(self, name)]
+        if self.image is not None and chosen:
+            raise ValueError(
+                f"has {' and '.join(chosen)} beside an image; they choose a prebuilt image: leave them out, "
+                "or leave image out"
+            )
+        return self
+
+    @property
+    def tarball(self) -> str | None:
+        """The tarball's name, where it has one."""
+        found = self._artifact
+        return found if found.endswith(".tar.gz") else None
+
+    @property
+    def folder(self) -> str | None:
+        """The folder's name with a slash behind it, where it has one."""
+        found = self._artifact
+        return found if found.endswith("/") else None
+
+    @property
+    def _artifact(self) -> str:
+        return self.artifact or (NO_ARTIFACT if names_hub_model(self.environment) else ARTIFACT)
+
+
+def names_hub_model(environment: Mapping[str, str]) -> bool:
+    """Whether a container fetches its model from a hub by itself, so that it needs no artifact."""
+    given = (environment.get(name, "") for name in _HUB_MODELS)
+    return any(name and not name.startswith("/") for name in given)
+
+
+class Lineage(Document):
+    """Where a version comes from; SageMaker's MetadataProperties, which Studio shows.
+
+    Attributes:
+        commit: of the code that trained it.
+        repository: where that code lies.
+        generated_by: the ARN or name of what made it, such as a training job.
+        project: the project that it belongs to.
+        source_uri: where it was tracked, such as an MLflow run; the submission itself where it is left out.
+    """
+
+    commit: str | None = _LineageField
+    repository: str | None = _LineageField
+    generated_by: str | None = _LineageField
+    project: str | None = _LineageField
+    source_uri: str | None = Field(
+        default=None, min_length=1, max_length=1024, pattern=r"^[\p{L}\p{M}\p{Z}\p{N}\p{P}]*$"
+    )
 
 
 class SmokeTest(Document):
@@ -112,19 +207,58 @@ def _metadata(metadata: dict[str, str]) -> dict[str, str]:
 
 
 class Manifest(Document):
-    """`manifest.yaml`: what the artifact is, how good it is, and how to ask it."""
+    """`manifest.yaml`: what the artifact is, how good it is, and how to ask it.
 
-    container: Container
+    Attributes:
+        container: what serves it; or ``containers``, two to fifteen of them, of which each gets the answer of
+            the one before it (an inference pipeline).
+        metrics: what the gate judges; or ``metrics_file``, a JSON file beside the manifest.
+        content_types, response_types: what can be asked, and what is answered.
+        instance_types: on which the version may be served besides its policy's.
+        smoke_test: the request that must succeed before a release counts.
+        description, metadata, lineage: for the registry.
+    """
+
+    container: Container | None = None
+    containers: list[Container] | None = Field(default=None, min_length=2, max_length=15)
     metrics: Metrics | None = None
     metrics_file: str | None = Field(default=None, pattern=r"^[^/]+\.json$")
     content_types: list[str] = Field(min_length=1, max_length=20)
     response_types: list[str] = Field(min_length=1, max_length=20)
+    instance_types: list[Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]] = Field(
+        default=[], max_length=50
+    )
     smoke_test: SmokeTest
     # SageMaker's own pattern: every script, no control characters.
     description: str = Field(default="", max_length=1024, pattern=r"^[\p{L}\p{M}\p{Z}\p{S}\p{N}\p{P}]*$")
     metadata: Annotated[dict[str, str], AfterValidator(_metadata)] = Field(
         default_factory=dict, max_length=MAX_METADATA
     )
+    lineage: Lineage = Lineage()
+
+    @property
+    def served(self) -> Mapping[str, Container]:
+        """The containers in the order of a request, each by its place in the manifest: ``containers.0``."""
+        if self.containers is None:
+            return {"container": self.container} if self.container else {}
+        return {f"containers.{number}": each for number, each in enumerate(self.containers)}
+
+    @model_validator(mode="after")
+    def _containers(self) -> Manifest:
+        if (self.container is None) == (self.containers is None):
+            have = (
+                "neither container nor containers"
+                if self.container is None
+                else "both container and containers"
+            )
+            raise ValueError(f"has {have}; give one of them")
+        tarballs = [name for each in self.served.values() if (name := each.tarball or each.folder)]
+        twice = sorted({name for name in tarballs if tarballs.count(name) > 1})
+        if twice:
+            raise ValueError(
+                f"names {', '.join(twice)} for several containers; give each an artifact of its own, or none"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_source_of_metrics(self) -> Manifest:
@@ -138,25 +272,6 @@ class Manifest(Document):
         return self
 
 
-class _Evaluation(Document):
-    metrics: Metrics
-
-
 def read_manifest(text: bytes) -> Manifest:
     """Raises `Refused` with every problem of the manifest."""
     return documents.read(text, Manifest, MANIFEST)
-
-
-def read_metrics(text: bytes, name: str) -> dict[str, float]:
-    """Reads the metrics file that a manifest names: one flat JSON object of numbers.
-
-    Raises:
-        Refused: it is something else.
-    """
-    content = documents.read_json(text, name)
-    try:
-        return documents.validate({"metrics": content}, _Evaluation, name).metrics
-    except Refused as refused:
-        raise Refused(
-            *(Problem(p.where.replace(": metrics.", ": "), p.found, p.mend) for p in refused.problems)
-        ) from refused

@@ -10,10 +10,13 @@ from typing import Any
 
 from localcloud import calls
 from localcloud.calls import Call, Operation, Reply
-from localcloud.errors import invalid
+from localcloud.errors import ServiceError, invalid
+from localcloud.model_data import ModelData
 from localcloud.permissions import sagemaker_arn
+from localcloud.sagemaker import containers
+from localcloud.sagemaker.containers import Container
 from localcloud.sagemaker.listing import created_within, in_order, page
-from localcloud.sagemaker.registry import ModelRegistry
+from localcloud.sagemaker.registry import ModelRegistry, Package
 from localcloud.sagemaker.tags import Tags
 
 _CONFIG_MEMBERS = (
@@ -62,7 +65,7 @@ class Definitions:
     """Keeps models and endpoint configs.
 
     Args:
-        complaint_about: why a role cannot read an artifact; None if it can.
+        complaint_about: why a role, by its ARN, cannot read the data of a model; None if it can.
     """
 
     def __init__(
@@ -70,7 +73,7 @@ class Definitions:
         region: str,
         registry: ModelRegistry,
         tags: Tags,
-        complaint_about: Callable[[str, str], str | None],
+        complaint_about: Callable[[ModelData, str], str | None],
     ) -> None:
         self._region = region
         self._registry = registry
@@ -117,15 +120,20 @@ class Definitions:
         """
         return self._kept(self._configs, "endpoint-config", name)
 
-    def container(self, model: Kept) -> dict[str, Any]:
-        """Image, data and environment of a model's first container."""
-        return self._resolved(containers(model.content)[0])
+    def containers(self, model: Kept) -> list[Container]:
+        """What a model is served by, in the order in which requests go through it.
 
-    def image(self, model_name: str) -> str | None:
-        """The image that a model names itself; None if it names none, or is gone."""
+        Raises:
+            ServiceError: its package is gone.
+        """
+        return containers.resolved(model.content, self._of_package)
+
+    def images(self, model_name: str) -> list[str]:
+        """The images that a model names itself; none, if it is gone."""
         with self._lock:
             model = self._models.get(model_name.lower())
-        return containers(model.content)[0].get("Image") if model is not None else None
+        named = containers.defined_in(model.content) if model is not None else []
+        return [str(definition["Image"]) for definition in named if definition.get("Image")]
 
     # ── models ────────────────────────────────────────────────────────────────────────────────────
 
@@ -142,8 +150,7 @@ class Definitions:
         with self._lock:
             if name.lower() in self._models:
                 raise invalid(f'Cannot create already existing model "{arn}".')
-        for container in containers(content):
-            self._check_container(container, role)
+        self._check_containers(content, role)
         with self._lock:
             if name.lower() in self._models:
                 raise invalid(f'Cannot create already existing model "{arn}".')
@@ -151,33 +158,32 @@ class Definitions:
             self._tags.put(arn, call.params.get("Tags"))
         return Reply({"ModelArn": arn})
 
-    def _check_container(self, container: Mapping[str, Any], role: str) -> None:
-        if container.get("ModelPackageName"):
-            package = self._registry.package(container["ModelPackageName"])
-            if package.group is not None and package.approval != "Approved":
-                raise invalid(
-                    f'Cannot create a model from ModelPackage "{package.arn}": its ModelApprovalStatus is '
-                    f"{package.approval}, not Approved."
-                )
-        elif not container.get("Image"):
-            raise invalid("A container needs an Image or a ModelPackageName.")
-        url = self._resolved(container)["ModelDataUrl"]
-        complaint = self._complaint_about(url, role) if url else None
-        if complaint:
-            raise invalid(complaint)
+    def _check_containers(self, content: Mapping[str, Any], role: str) -> None:
+        if (content.get("InferenceExecutionConfig") or {}).get("Mode") == "Direct":
+            raise ServiceError("NotImplemented", "Mode Direct is not simulated in the local cloud.", 501)
+        for definition in containers.defined_in(content):
+            if definition.get("ModelPackageName"):
+                self._refuse_unapproved(self._registry.package(definition["ModelPackageName"]))
+        for container in containers.resolved(content, self._of_package):
+            complaint = self._complaint_about(container.data, role) if container.data is not None else None
+            if complaint:
+                raise invalid(complaint)
 
-    def _resolved(self, container: Mapping[str, Any]) -> dict[str, Any]:
-        """Image, data and environment of a container, from its package if it has one."""
-        base: Mapping[str, Any] = container
-        if container.get("ModelPackageName"):
-            package = self._registry.package(container["ModelPackageName"])
-            base = package.content["InferenceSpecification"]["Containers"][0]
-        source = (base.get("ModelDataSource") or {}).get("S3DataSource", {})
-        return {
-            "Image": base.get("Image"),
-            "ModelDataUrl": base.get("ModelDataUrl") or source.get("S3Uri"),
-            "Environment": {**(base.get("Environment") or {}), **(container.get("Environment") or {})},
-        }
+    @staticmethod
+    def _refuse_unapproved(package: Package) -> None:
+        if package.group is not None and package.approval != "Approved":
+            raise invalid(
+                f'Cannot create a model from ModelPackage "{package.arn}": its ModelApprovalStatus is '
+                f"{package.approval}, not Approved."
+            )
+
+    def _of_package(self, name: str) -> Sequence[Mapping[str, Any]]:
+        package = self._registry.package(name)
+        specification = package.content.get("InferenceSpecification")
+        if specification is None:
+            raise invalid(f'ModelPackage "{package.arn}" has no InferenceSpecification.')
+        found: list[Mapping[str, Any]] = specification["Containers"]
+        return found
 
     def _describe_model(self, call: Call) -> Reply:
         model = self.model(call.params["ModelName"])
@@ -237,6 +243,16 @@ class Definitions:
                     raise invalid(
                         f'{member} of model "{model.arn}" is not supported for serverless endpoints.'
                     )
+            served_by = self.containers(model)
+            if len(served_by) > 1:
+                raise invalid(
+                    f'Model "{model.arn}" is an inference pipeline, which is not supported for serverless '
+                    "endpoints."
+                )
+            if any(item.data is not None and item.data.by_source for item in served_by):
+                raise invalid(
+                    f'ModelDataSource of model "{model.arn}" is not supported for serverless endpoints.'
+                )
 
     def _describe_config(self, call: Call) -> Reply:
         config = self.config(call.params["EndpointConfigName"])
@@ -280,12 +296,6 @@ class Definitions:
 
     def _arn(self, kind: str, name: str) -> str:
         return sagemaker_arn(self._region, kind, name)
-
-
-def containers(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The containers of a model, the primary one first."""
-    primary = content.get("PrimaryContainer")
-    return [primary] if primary is not None else list(content.get("Containers", []))
 
 
 def _only(call: Call, members: Sequence[str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
@@ -15,8 +15,8 @@ from localcloud.sagemaker.fleets import Fleet, LiveVariant, Turns
 from localcloud.sagemaker.guardrails import Rollout
 from localcloud.sagemaker.states import Status
 
-# The image that a model of this name has; None if it tells none.
-ImageOf = Callable[[str], str | None]
+# The images that a model of this name tells.
+ImagesOf = Callable[[str], Sequence[str]]
 StageName = Literal["Creating", "ActivatingTraffic", "Baking"]
 _NONE = Fraction(0)
 
@@ -76,7 +76,7 @@ class Endpoint:
     bounds: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
-def described(endpoint: Endpoint, image_of: ImageOf) -> dict[str, Any]:
+def described(endpoint: Endpoint, images_of: ImagesOf) -> dict[str, Any]:
     """As DescribeEndpoint tells it."""
     told: dict[str, Any] = {
         "EndpointName": endpoint.name,
@@ -91,7 +91,7 @@ def described(endpoint: Endpoint, image_of: ImageOf) -> dict[str, Any]:
     }
     if endpoint.fleet is not None:
         told["ProductionVariants"] = [
-            _variant(variant, _left(endpoint, variant)) | _deployed(variant, image_of)
+            _variant(variant, _left(endpoint, variant)) | _deployed(variant, images_of)
             for variant in endpoint.fleet.variants.values()
         ]
     capture = endpoint.config.content.get("DataCaptureConfig")
@@ -105,7 +105,7 @@ def described(endpoint: Endpoint, image_of: ImageOf) -> dict[str, Any]:
             "KmsKeyId": capture.get("KmsKeyId", ""),
         }
     if endpoint.deployment is not None:
-        told["PendingDeploymentSummary"] = _pending(endpoint.deployment, image_of)
+        told["PendingDeploymentSummary"] = _pending(endpoint.deployment, images_of)
     return told
 
 
@@ -133,7 +133,7 @@ def deployment_state_change(
     endpoint: Endpoint, deployment: Deployment, tags: Mapping[str, str]
 ) -> dict[str, Any]:
     """The detail of a "SageMaker Endpoint Deployment State Change"."""
-    summary = _pending(deployment, lambda _: None)
+    summary = _pending(deployment, lambda _: ())
     summary["StartTime"] = _milliseconds(summary["StartTime"])
     for variant in summary["ProductionVariants"]:
         for status in variant["VariantStatus"]:
@@ -147,7 +147,7 @@ def active(deployment: Deployment, variant: LiveVariant) -> int | None:
     return None if instances is None else math.ceil(deployment.turns.share * instances)
 
 
-def _pending(deployment: Deployment, image_of: ImageOf) -> dict[str, Any]:
+def _pending(deployment: Deployment, images_of: ImagesOf) -> dict[str, Any]:
     stage = deployment.stage
     status = {"Status": stage.name, "StatusMessage": stage.message, "StartTime": stage.since}
     return {
@@ -155,7 +155,7 @@ def _pending(deployment: Deployment, image_of: ImageOf) -> dict[str, Any]:
         "StartTime": deployment.since,
         "ProductionVariants": [
             _variant(variant, active(deployment, variant))
-            | _deployed(variant, image_of)
+            | _deployed(variant, images_of)
             | {"VariantStatus": [dict(status)]}
             for variant in deployment.fleet.variants.values()
         ],
@@ -185,9 +185,10 @@ def _variant(variant: LiveVariant, instances: int | None) -> dict[str, Any]:
     }
 
 
-def _deployed(variant: LiveVariant, image_of: ImageOf) -> dict[str, Any]:
-    image = image_of(str(variant.content.get("ModelName")))
-    return {"DeployedImages": [{"SpecifiedImage": image, "ResolvedImage": image}]} if image else {}
+def _deployed(variant: LiveVariant, images_of: ImagesOf) -> dict[str, Any]:
+    images = images_of(str(variant.content.get("ModelName")))
+    told = [{"SpecifiedImage": image, "ResolvedImage": image} for image in images]
+    return {"DeployedImages": told} if told else {}
 
 
 def _milliseconds(moment: dt.datetime) -> float:

@@ -9,8 +9,8 @@ from fractions import Fraction
 from threading import Lock
 from typing import Any
 
+from localcloud.inference_pipeline import InferencePipeline
 from localcloud.sagemaker.definitions import Kept
-from localcloud.serving import ServingProcess
 
 
 class Turns:
@@ -64,11 +64,11 @@ class LiveVariant:
 
 @dataclass
 class Fleet:
-    """The containers that serve an endpoint config, by variant; one container stands for all instances."""
+    """The containers that serve an endpoint config, by variant; one instance stands for all of them."""
 
     config: Kept
     variants: dict[str, LiveVariant]
-    processes: dict[str, ServingProcess] = field(default_factory=dict)
+    pipelines: dict[str, InferencePipeline] = field(default_factory=dict)
     captured: Turns = field(default_factory=lambda: Turns(Fraction(0)))
 
     @classmethod

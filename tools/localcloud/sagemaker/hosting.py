@@ -15,6 +15,7 @@ from localcloud.calls import Call, Operation, Reply
 from localcloud.errors import ServiceError, invalid
 from localcloud.eventbridge import EventBridge
 from localcloud.faults import Faults
+from localcloud.inference_pipeline import InferencePipeline
 from localcloud.pace import Pace
 from localcloud.permissions import sagemaker_arn
 from localcloud.sagemaker import endpoints, states
@@ -26,7 +27,7 @@ from localcloud.sagemaker.listing import created_within, in_order, page
 from localcloud.sagemaker.states import Happening
 from localcloud.sagemaker.tags import Tags
 from localcloud.schedule import Scheduler
-from localcloud.serving import ContainerError, ContainerSpec, ServingProcess
+from localcloud.serving import ContainerError, ContainerSpec
 
 _START_LIMIT = 600.0
 _NO_CAPACITY = (
@@ -38,8 +39,8 @@ _NO_CAPACITY = (
 class ContainerHost(Protocol):
     """What starts containers, and does things with a role's rights."""
 
-    def container(self, spec: ContainerSpec, role: str) -> ServingProcess:
-        """A container that is not started yet."""
+    def pipeline(self, specs: Sequence[ContainerSpec], role: str) -> InferencePipeline:
+        """The containers of a model, which are not started yet."""
 
     def client_of(self, role: str, service: str) -> Any:
         """A boto3 client with the rights of an execution role, by its ARN."""
@@ -101,7 +102,7 @@ class Hosting:
         self._targets = targets
         self._lock = RLock()
         self._endpoints: dict[str, Endpoint] = {}
-        self._started: list[ServingProcess] = []
+        self._started: list[InferencePipeline] = []
         self._stopped = False
 
     @property
@@ -156,7 +157,7 @@ class Hosting:
             started, self._started = self._started, []
         if started:
             with ThreadPoolExecutor(len(started)) as pool:
-                list(pool.map(ServingProcess.stop, started))
+                list(pool.map(InferencePipeline.stop, started))
 
     # ── operations ────────────────────────────────────────────────────────────────────────────────
 
@@ -179,7 +180,7 @@ class Hosting:
     def _describe_endpoint(self, call: Call) -> Reply:
         with self._lock:
             endpoint = self._endpoint(call.params["EndpointName"])
-            return Reply(endpoints.described(endpoint, self._definitions.image))
+            return Reply(endpoints.described(endpoint, self._definitions.images))
 
     def _update_endpoint(self, call: Call) -> Reply:
         with self._lock:
@@ -364,37 +365,41 @@ class Hosting:
         try:
             variant.role = self._role(fleet.config, variant)
             model = self._definitions.model(str(variant.content.get("ModelName")))
-            container = self._definitions.container(model)
+            containers = self._definitions.containers(model)
         except ServiceError as gone:  # deleted since the config was made
             raise ContainerError(gone.message) from gone
         limit = variant.content.get("ContainerStartupHealthCheckTimeoutInSeconds", _START_LIMIT)
-        spec = ContainerSpec(
-            image=container["Image"],
-            model_data=container["ModelDataUrl"],
-            environment=container["Environment"],
-            endpoint=endpoint.name,
-            variant=variant.name,
-            start_limit=float(limit),
-        )
-        process = self._host.container(spec, variant.role)
+        specs = [
+            ContainerSpec(
+                image=container.image,
+                data=container.data,
+                environment=container.environment,
+                hostname=container.hostname,
+                endpoint=endpoint.name,
+                variant=variant.name,
+                start_limit=float(limit),
+            )
+            for container in containers
+        ]
+        pipeline = self._host.pipeline(specs, variant.role)
         with self._lock:
             if self._stopped:
-                process.stop()
+                pipeline.stop()
                 raise ContainerError("The local cloud has stopped.")
-            self._started.append(process)
-        fleet.processes[spec.variant] = process
-        process.start()
+            self._started.append(pipeline)
+        fleet.pipelines[variant.name] = pipeline
+        pipeline.start()
 
     def _role(self, config: Kept, variant: LiveVariant) -> str:
         model = self._definitions.model(str(variant.content.get("ModelName")))
         return str(config.content.get("ExecutionRoleArn") or model.content["ExecutionRoleArn"])
 
     def _end(self, fleet: Fleet) -> None:
-        for process in fleet.processes.values():
-            process.stop()
+        for pipeline in fleet.pipelines.values():
+            pipeline.stop()
             with self._lock:
-                if process in self._started:
-                    self._started.remove(process)
+                if pipeline in self._started:
+                    self._started.remove(pipeline)
 
     def _end_soon(self, endpoint: Endpoint, fleet: Fleet) -> None:
         label = f"endpoint {endpoint.name}: old containers end"

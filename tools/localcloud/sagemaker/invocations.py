@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPException
 from typing import Any
 
 from localcloud.calls import ACCOUNT, Call, Operation, Reply
 from localcloud.errors import ServiceError
+from localcloud.inference_pipeline import NoAnswerError
 from localcloud.sagemaker.data_capture import DataCapture
 from localcloud.sagemaker.fleets import Fleet, LiveVariant
 from localcloud.sagemaker.hosting import Hosting
@@ -25,7 +25,7 @@ _HEADERS = {
     "TargetModel": "X-Amzn-SageMaker-Target-Model",
 }
 _TIMED_OUT = (
-    "Your invocation timed out while waiting for a response from container primary. Review the latency "
+    "Your invocation timed out while waiting for a response from container {}. Review the latency "
     "metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
 )
 
@@ -80,17 +80,19 @@ class Containers:
         while True:
             variant = self._chosen(fleet, target)
             try:
-                answer = fleet.processes[variant.name].invoke(content, headers, limit)
+                answer, container = fleet.pipelines[variant.name].invoke(content, headers, limit)
                 break
-            except TimeoutError as error:
-                raise self._model_error(name, 0, _TIMED_OUT) from error
-            except (OSError, HTTPException) as error:
+            except NoAnswerError as error:
+                if error.timed_out:
+                    message = _TIMED_OUT.format(error.container)
+                    raise self._model_error(name, error.container, 0, message) from error
                 if self._hosting.still_serves(name, fleet):
                     message = f"The container does not answer: {error}"
-                    raise self._model_error(name, _SERVER_ERROR, message) from error
+                    raise self._model_error(name, error.container, _SERVER_ERROR, message) from error
                 fleet = self.serving(name)  # an update came between: what serves now answers
         if answer.status >= 300:
-            raise self._model_error(name, answer.status, answer.body.decode(errors="replace"))
+            message = answer.body.decode(errors="replace")
+            raise self._model_error(name, container, answer.status, message)
         return Answered(answer, fleet, variant)
 
     def _chosen(self, fleet: Fleet, wanted: str | None) -> LiveVariant:
@@ -102,7 +104,7 @@ class Containers:
         weights = [variant.current.weight for variant in variants]
         return self._dice.choices(variants, weights)[0] if any(weights) else variants[0]
 
-    def _model_error(self, name: str, status: int, message: str) -> ServiceError:
+    def _model_error(self, name: str, container: str, status: int, message: str) -> ServiceError:
         group = f"/aws/sagemaker/Endpoints/{name}"
         kind = "client" if 400 <= status < _SERVER_ERROR else "server"
         console = (
@@ -111,7 +113,7 @@ class Containers:
         )
         return ServiceError(
             "ModelError",
-            f'Received {kind} error ({status}) from primary with message "{message}". '
+            f'Received {kind} error ({status}) from {container} with message "{message}". '
             f"See {console} in account {ACCOUNT} for more information.",
             _FAILED_DEPENDENCY,
             {

@@ -13,6 +13,7 @@ from localcloud.calls import Call, Caller, Operation, Reply
 from localcloud.errors import ServiceError, invalid
 from localcloud.eventbridge import EventBridge
 from localcloud.permissions import sagemaker_arn
+from localcloud.sagemaker.containers import refuse_of_package
 from localcloud.sagemaker.listing import created_within, in_order, page
 from localcloud.sagemaker.tags import Tags
 
@@ -166,6 +167,7 @@ class ModelRegistry:
         group_name, name = call.params.get("ModelPackageGroupName"), call.params.get("ModelPackageName")
         if (group_name is None) == (name is None):
             raise invalid("Exactly one of ModelPackageGroupName and ModelPackageName must be given.")
+        _refuse_specifications(call)
         with self._lock:
             known = self._by_token(call.params.get("ClientToken"))
             if known is not None:
@@ -246,6 +248,7 @@ class ModelRegistry:
         return Reply({"ModelPackageSummaryList": [_package_summary(package) for package in packages], **rest})
 
     def _update(self, call: Call) -> Reply:
+        _refuse_specifications(call)
         with self._lock:
             package = self.package(call.params["ModelPackageArn"])
             content = dict(package.content)
@@ -286,6 +289,17 @@ class ModelRegistry:
 def _kept(call: Call) -> dict[str, Any]:
     names = {"ModelPackageGroupName", "ModelPackageName"} | _NOT_KEPT
     return {name: value for name, value in call.params.items() if name not in names}
+
+
+def _refuse_specifications(call: Call) -> None:
+    params = call.params
+    first = [params["InferenceSpecification"]] if "InferenceSpecification" in params else []
+    more = [
+        *params.get("AdditionalInferenceSpecifications", []),
+        *params.get("AdditionalInferenceSpecificationsToAdd", []),
+    ]
+    for specification in [*first, *more]:
+        refuse_of_package(specification["Containers"])
 
 
 def _merge_metadata(content: dict[str, Any], call: Call) -> None:

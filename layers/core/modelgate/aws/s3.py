@@ -5,11 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelgate.aws.errors import translated
+from modelgate.aws.s3_stream import S3Stream
 from modelgate.errors import NotFound
 from modelgate.ports import ObjectVersion, Stream
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from mypy_boto3_s3 import S3Client
+
+# S3 answers when a part is copied, so a part must be done well before the client's time-out of a minute; and
+# an object has at most 10,000 of them.
+_COPIED_AT_ONCE = 512 * 1024**2
+_COPIES_AT_A_TIME = 10
 
 
 class S3Bucket:
@@ -25,7 +33,7 @@ class S3Bucket:
                 answer = self._client.head_object(Bucket=self.name, Key=key)
         except NotFound:
             return None
-        return ObjectVersion(key, answer.get("VersionId", "null"), answer["ContentLength"])
+        return _version(key, answer)
 
     def read(self, key: str, limit: int, version: str | None = None) -> tuple[bytes, ObjectVersion] | None:
         which: dict[str, Any] = {"VersionId": version} if version else {}
@@ -36,13 +44,54 @@ class S3Bucket:
                     body = stream.read(limit + 1)
         except NotFound:
             return None
-        return body, ObjectVersion(key, answer.get("VersionId", "null"), answer["ContentLength"])
+        return body, _version(key, answer)
 
-    def open(self, found: ObjectVersion) -> Stream:
-        with translated("GetObject"):
-            answer = self._client.get_object(Bucket=self.name, Key=found.key, VersionId=found.version)
-        return answer["Body"]
+    def open(self, found: ObjectVersion, start: int = 0) -> Stream:
+        return S3Stream(self._client, self.name, found, start)
+
+    def list(self, prefix: str, limit: int) -> Sequence[ObjectVersion]:
+        found: list[ObjectVersion] = []
+        with translated("ListObjectVersions"):
+            pages = self._client.get_paginator("list_object_versions").paginate(
+                Bucket=self.name, Prefix=prefix
+            )
+            for page in pages:
+                found += [
+                    ObjectVersion(each["Key"], each["VersionId"], each["Size"], each["ETag"])
+                    for each in page.get("Versions", [])
+                    if each["IsLatest"]
+                ]
+                if len(found) > limit:
+                    break
+        return found[: limit + 1]
+
+    def copy(self, found: ObjectVersion, key: str) -> ObjectVersion:
+        from boto3.s3.transfer import TransferConfig  # brings s3transfer, which nothing else here needs
+
+        parts = TransferConfig(
+            multipart_threshold=_COPIED_AT_ONCE,
+            multipart_chunksize=_COPIED_AT_ONCE,
+            max_concurrency=_COPIES_AT_A_TIME,
+        )
+        with translated("CopyObject"):
+            self._client.copy(
+                {"Bucket": self.name, "Key": found.key, "VersionId": found.version},
+                self.name,
+                key,
+                # Tags and metadata are the uploader's; to read them would take more rights.
+                ExtraArgs={"MetadataDirective": "REPLACE", "TaggingDirective": "REPLACE"},
+                Config=parts,
+            )
+        copied = self.head(key)
+        if copied is None:
+            raise NotFound("CopyObject", "NoSuchKey", f"{key} was copied and is gone")
+        return copied
 
     def write(self, key: str, body: bytes, content_type: str) -> None:
         with translated("PutObject"):
             self._client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type)
+
+
+def _version(key: str, answer: Mapping[str, Any]) -> ObjectVersion:
+    version, size = answer.get("VersionId", "null"), answer["ContentLength"]
+    return ObjectVersion(key, version, size, answer.get("ETag", ""))

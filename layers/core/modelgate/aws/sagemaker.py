@@ -13,7 +13,7 @@ from modelgate.aws.errors import lacks_capacity, translated
 from modelgate.deployment.planner import Endpoint
 from modelgate.errors import AlreadyExists, Forbidden, NotFound, Problem, Refused
 from modelgate.policy import MAX_UPDATE_SECONDS, Rollout
-from modelgate.registry.package import APPROVED, PENDING, REJECTED, ModelPackage, Registration
+from modelgate.registry.package import APPROVED, REJECTED, ModelPackage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
         DeploymentConfigUnionTypeDef,
         DescribeEndpointOutputTypeDef,
         DescribeModelPackageOutputTypeDef,
+        InferenceSpecificationTypeDef,
+        MetadataPropertiesTypeDef,
+        ModelPackageContainerDefinitionTypeDef,
+        ModelQualityTypeDef,
         ProductionVariantTypeDef,
         TagTypeDef,
         TrafficRoutingConfigTypeDef,
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 
     from modelgate.policy import Asynchronous, DeploymentPolicy
     from modelgate.ports import Change
+    from modelgate.registry.package import RegisteredContainer, Registration
 
 STACK_TAG = "modelgate:stack"
 VARIANT = "AllTraffic"
@@ -119,28 +124,31 @@ class SageMakerRegistry:
             answer = self._client.create_model_package(
                 ModelPackageGroupName=registration.group,
                 ModelPackageDescription=registration.description,
-                ModelApprovalStatus=PENDING,
-                InferenceSpecification={
-                    "Containers": [
-                        {
-                            "Image": registration.image,
-                            "ModelDataUrl": registration.artifact_url,
-                            "Environment": dict(registration.environment),
-                            "Framework": registration.framework,
-                        }
-                    ],
-                    "SupportedContentTypes": registration.content_types,
-                    "SupportedResponseMIMETypes": registration.response_types,
-                },
-                ModelMetrics={
-                    "ModelQuality": {
-                        "Statistics": {"ContentType": "application/json", "S3Uri": registration.metrics_url}
-                    }
-                },
+                ModelApprovalStatus=registration.approval,  # type: ignore[arg-type]  # one of package.py's
+                InferenceSpecification=self._served_by(registration),
+                ModelMetrics={"ModelQuality": _quality(registration)},
                 CustomerMetadataProperties=dict(registration.metadata),
+                SourceUri=registration.source_uri,
                 ClientToken=registration.token,
+                MetadataProperties=_lineage(registration),
             )
         return int(answer["ModelPackageArn"].rpartition("/")[2])
+
+    def _served_by(self, registration: Registration) -> InferenceSpecificationTypeDef:
+        types: Any = list(registration.instance_types)
+        specification: InferenceSpecificationTypeDef = {
+            "Containers": [_container(each) for each in registration.containers],
+            "SupportedContentTypes": registration.content_types,
+            "SupportedResponseMIMETypes": registration.response_types,
+            "SupportedRealtimeInferenceInstanceTypes": types,
+        }
+        # Batch transform knows fewer of them, and takes no folders.
+        shape: Any = self._client.meta.service_model.shape_for("TransformInstanceType")
+        packed = not any((each.artifact_url or "").endswith("/") for each in registration.containers)
+        for_transform: Any = [each for each in types if packed and each in shape.enum]
+        if for_transform:
+            specification["SupportedTransformInstanceTypes"] = for_transform
+        return specification
 
     def _make_group(self, group: str) -> None:
         try:
@@ -152,6 +160,45 @@ class SageMakerRegistry:
     def _arn_of(self, group: str, version: int) -> str:
         # SageMaker writes names in ARNs in lower case.
         return f"{self._arn}:model-package/{group.lower()}/{version}"
+
+
+def _container(container: RegisteredContainer) -> ModelPackageContainerDefinitionTypeDef:
+    told: ModelPackageContainerDefinitionTypeDef = {
+        "Image": container.image,
+        "Environment": dict(container.environment),
+    }
+    if container.framework is not None:
+        told["Framework"] = container.framework
+    url = container.artifact_url
+    if url is not None and url.endswith("/"):
+        told["ModelDataSource"] = {
+            "S3DataSource": {"S3Uri": url, "S3DataType": "S3Prefix", "CompressionType": "None"}
+        }
+    elif url is not None:
+        told["ModelDataUrl"] = url
+        if container.artifact_etag is not None:
+            told["ModelDataETag"] = container.artifact_etag
+    return told
+
+
+def _quality(registration: Registration) -> ModelQualityTypeDef:
+    quality: ModelQualityTypeDef = {
+        "Statistics": {"ContentType": "application/json", "S3Uri": registration.metrics_url}
+    }
+    if registration.constraints_url is not None:
+        quality["Constraints"] = {"ContentType": "application/json", "S3Uri": registration.constraints_url}
+    return quality
+
+
+def _lineage(registration: Registration) -> MetadataPropertiesTypeDef:
+    lineage = registration.lineage
+    told: Any = {
+        "CommitId": lineage.commit,
+        "Repository": lineage.repository,
+        "GeneratedBy": lineage.generated_by,
+        "ProjectId": lineage.project,
+    }
+    return {name: value for name, value in told.items() if value is not None}  # type: ignore[return-value]
 
 
 def _one_line(text: str) -> str:

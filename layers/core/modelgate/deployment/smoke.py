@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from modelgate.deployment.facts import Asked
 from modelgate.documents import MAX_DOCUMENT_BYTES
 from modelgate.errors import ModelFailed, Problem, Refused
-from modelgate.registry.package import MANIFEST_VERSION
-from modelgate.submission import MANIFEST, read_manifest
+from modelgate.submission import read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from modelgate.ports import Bucket, Predictions
     from modelgate.registry.package import ModelPackage
-    from modelgate.submission import SmokeTest, SubmissionId
+    from modelgate.submission import SmokeTest
 
 # Where the requests of asynchronous smoke tests lie in the bucket, and what their answers' keys carry.
 QUESTIONS = "smoke-tests"
@@ -101,17 +100,16 @@ class SmokeTester:
 
     def _test_of(self, package: ModelPackage) -> SmokeTest | SmokeResult:
         """The version's smoke test; or what follows from there being none."""
-        if package.submission is None:
+        if package.manifest is None:
             reason = "in service; it was registered elsewhere, without a smoke test"
             return SmokeResult(passed=True, reason=reason)
         try:
-            return self._read_manifest(package, package.submission)
+            return self._read_manifest(package.manifest)
         except Refused as refused:
             return SmokeResult(passed=False, reason=f"the smoke test cannot be read any more: {refused}")
 
-    def _read_manifest(self, package: ModelPackage, submission: SubmissionId) -> SmokeTest:
-        key = submission.key(MANIFEST)
-        found = self._bucket.read(key, MAX_DOCUMENT_BYTES, package.metadata.get(MANIFEST_VERSION))
+    def _read_manifest(self, key: str) -> SmokeTest:
+        found = self._bucket.read(key, MAX_DOCUMENT_BYTES)
         if found is None:
             raise Refused(Problem(key, "is gone", "upload the submission anew, under another name"))
         return read_manifest(found[0]).smoke_test

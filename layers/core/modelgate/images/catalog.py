@@ -6,16 +6,18 @@ publishes with its Python SDK. Its first line says from what; then one line per 
 are parsed. Nothing here asks AWS; see Amazon SageMaker AI Developer Guide, "Docker Registry Paths and
 Example Code", for the same data as pages.
 
-Where this differs from the SDK's ``image_uris.retrieve``, it does so on purpose:
+Every image for inference and training is there. What is for processing jobs only is not (clarify,
+data-wrangler, debugger, detailed-profiler, model-monitor, sagemaker-geospatial, spark), nor what is for
+evaluation (sagemaker-inspect-ai) or remote functions (sagemaker-base-python): Modelgate trains and serves.
+Elastic Inference is left out because AWS has closed it, JumpStart because AWS must be asked for its images.
 
-- Graviton is read off the instance type's name, so m8g, c8g, r8g, r7gd and m7g get the ARM image too.
-- GPU or CPU is read off the whole series of the instance type, not off its first letter.
-- An image that exists only for ARM (llama-cpp-arm64) is given for Graviton, and not for x86.
-- sklearn's ``1.4-2`` means ``1.4-2-py312`` for inference too, the only 1.4-2 that there is.
-- An unknown version, scope or region is refused, where the SDK takes the only one that there is.
-- Of several Python versions the newest is taken, where the SDK demands one.
-- Training is never given an inference image because its instance is a Graviton.
-- P2 instances, which AWS has retired, are not told apart from other GPUs.
+``huggingface`` and ``pytorch`` give the images for Neuron on Inferentia and Trainium; the names
+``huggingface-neuronx``, ``huggingface-neuron`` and ``pytorch-neuron`` mean these alone. What the SDK has
+options for are families of their own: ``huggingface-training-compiler``, ``pytorch-training-compiler``,
+``pytorch-smp`` (the model parallel library). A serverless endpoint gets what a CPU instance gets.
+
+``make test-oracle`` holds the answers against those of the SDK's ``image_uris.retrieve``. Where they differ
+it is on purpose; tests/oracle/differences.py lists every such reason.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -43,32 +45,37 @@ _DOMAINS = {
     "us-isof-": "csp.hci.ic.gov",
     "eu-isoe-": "cloud.adc-e.uk",
 }
-# How the generator calls the scope of images for Graviton, beside "inference" and "training".
-_ARM_INFERENCE = "inference_arm"
+# The kinds of images: what they run on, and instance types to choose from.
+_KINDS = {
+    "arm": ("ARM processors", "Graviton instances: ml.c7g.large"),
+    "neuron": ("the first Inferentia", "Inf1 instances: ml.inf1.xlarge"),
+    "neuronx": ("Inferentia2 and Trainium", "Inf2 or Trn1 instances: ml.inf2.xlarge, ml.trn1.2xlarge"),
+    "x86": ("x86 processors", "instances with x86 processors: ml.m5.large"),
+}
+# The same for what the tags call machines. A single family that has a tag (p4d) is beside others with a GPU.
+_PROCESSORS = {
+    "cpu": "a CPU only (ml.m5.large)",
+    "gpu": "a GPU (ml.g5.xlarge)",
+    "inf": "Inferentia2 (ml.inf2.xlarge)",
+    "inf2": "Inferentia2 (ml.inf2.xlarge)",
+    "trn": "Trainium (ml.trn1.2xlarge)",
+}
 
 
-# Named tuples, not dataclasses: each dataclass would add a millisecond to the start of a function, which
-# is longer than an answer takes.
+# A named tuple, not a dataclass: that would add a millisecond to the start of a function, which is longer
+# than an answer takes.
 class _Image(NamedTuple):
-    """What one or more versions of a family have in common; the fields are the data file's."""
+    """What versions of a family have in common; the fields are the data file's."""
 
     repository: str
     registries: int
-    tag: str | None = None  # None: the version, as it was asked for
-    processors: tuple[str, ...] = ()  # none: the same image wherever it runs
-    untagged: tuple[str, ...] = ()  # processors that the tag does not mention
-    pythons: tuple[str, ...] = ()  # oldest first
-    suffixes: Mapping[str, str] | None = None  # by processor
-    by_python: Mapping[str, Mapping[str, Any]] | None = None  # fields that differ for a Python version
+    tags: Mapping[str, str]  # by what a machine is called; "" where it is the same tag on all of them
+    pythons: tuple[str, ...] = ()  # oldest first; none where the tag names none
+    base: str = ""  # the framework under this one, with its version: pytorch2.1.0
 
 
-class _Table(NamedTuple):
-    """The versions of a family in one scope."""
-
-    versions: Mapping[str, _Image]
-    aliases: Mapping[str, str]
-    renamed: Mapping[str, str]  # versions of which the image's tag bears another name
-    endings: Mapping[str, Mapping[str, str]]  # by instance family and tag: what else is in the tag
+# The images of each version; base framework and Python choose where there are several.
+_Table = Mapping[str, tuple[_Image, ...]]
 
 
 def families() -> tuple[str, ...]:
@@ -79,11 +86,10 @@ def families() -> tuple[str, ...]:
 def versions(framework: str, scope: Scope = "inference") -> tuple[str, ...]:
     """Every version that can be asked for, aliases included, oldest first; empty for what is not known.
 
-    For ``inference`` those are the versions for x86; those for Graviton are some of them.
+    Those for all instance types: a version for Graviton or Neuron only is listed too.
     """
-    tables = _tables(framework)
-    table = tables.get(scope) or tables.get(_ARM_INFERENCE if scope == "inference" else scope)
-    return tuple(sorted({*table.versions, *table.aliases}, key=_numbers)) if table else ()
+    tables = _tables(framework).get(scope, {}).values()
+    return tuple(sorted({version for table in tables for version in table}, key=_numbers))
 
 
 def resolve(
@@ -94,6 +100,7 @@ def resolve(
     instance_type: str,
     scope: Scope = "inference",
     py_version: str | None = None,
+    base_framework_version: str | None = None,
     where: str = "container",
 ) -> str:
     """The URI of the prebuilt image that serves (or trains) this framework on this instance type.
@@ -105,10 +112,13 @@ def resolve(
         framework: one of ``families()``.
         version: one of ``versions(framework, scope)``.
         region: the region that pulls the image; each has registries of its own.
-        instance_type: decides between CPU and GPU, x86 and ARM: ``ml.m5.large``.
+        instance_type: decides between CPU, GPU and Neuron, x86 and ARM: ``ml.m5.large``.
         scope: what the container is for.
         py_version: as AWS spells it (``py310``); by default the newest. Images that come with one
             Python whose version is not in the tag ignore it.
+        base_framework_version: what Hugging Face's containers run on (``pytorch2.1.0``, or shorter
+            ``pytorch2.1``). By default the newest that there is for this version; but where there are PyTorch
+            and TensorFlow, one must be named, for a model is made for the one or the other.
         where: how problems name the place that the user wrote: ``manifest.yaml: container.version``.
 
     Raises:
@@ -124,115 +134,148 @@ def resolve(
                 "name one as Amazon SageMaker AI's price list does: ml.m5.large, ml.g5.xlarge",
             )
         )
-    image = None
-    if table is not None:
-        image, found = _image(table, framework, version, scope, where)
-        problems += found
-    if image is not None:
-        image, found = _for_python(image, f"{framework} {version}", py_version, where)
-        problems += found
-        problems += _unsupported(image, f"{framework} {version}", machine, region, where)
-    if problems or table is None or image is None or machine is None:
+    if table is None:
         raise Refused(*problems)
-    tag = _tag(image, table, version, machine, py_version)
+    name, images = f"{framework} {version}", table.get(version, ())
+    if not images:
+        on = f" on {machine.family} instances" if machine else ""
+        found = f"there is no prebuilt {framework} {version!r} for {scope}{on}"
+        problems.append(Problem(where, found, _nearest(version, table)))
+    images, on_base = _on_base(images, name, base_framework_version, where)
+    images, with_python = _with_python(images, name, py_version, where)
+    problems += on_base + with_python
+    problems += _on_machine(images, name, machine, where) if machine else []
+    # Where nothing is chosen yet, the region is looked for among all that could be.
+    problems += _in_region(images or _all(table), name if images else framework, region, where)
+    if problems or machine is None:
+        raise Refused(*problems)
+    (image,) = images
+    tag = image.tags[_processor(image, machine) or ""]
+    tag = tag.format(version=version, python="".join(image.pythons))
     account = _accounts(image.registries)[region]
-    return f"{account}.dkr.ecr.{region}.{_domain(region)}/{image.repository}{tag}"
+    return f"{account}.dkr.ecr.{region}.{domain(region)}/{image.repository}:{tag}"
+
+
+def domain(region: str) -> str:
+    """The domain of the region's partition: ``amazonaws.com``."""
+    return next((domain for start, domain in _DOMAINS.items() if region.startswith(start)), "amazonaws.com")
 
 
 def _table(
     framework: str, scope: Scope, machine: Instance | None, where: str
 ) -> tuple[_Table | None, list[Problem]]:
-    tables = _tables(framework)
-    wanted = _ARM_INFERENCE if scope == "inference" and machine and machine.arm else scope
-    if not tables:
+    scopes = _tables(framework)
+    if not scopes:
         mend = _nearest(framework, families()) + "; or name an image of your own: container.image"
         return None, [Problem(where, f"no prebuilt container is called {framework!r}", mend)]
-    if wanted in tables and not (scope == "training" and machine and machine.arm):
-        return tables[wanted], []
-    if machine and machine.arm:
+    tables = scopes.get(scope)
+    if tables is None:
+        found = f"{framework} has no prebuilt image for {scope}"
+        return None, [Problem(where, found, f"use it for {' or '.join(sorted(scopes))}")]
+    # What is no instance type is told anyway; its version is looked up as if it were an ordinary one.
+    kinds = machine.kinds if machine else ("x86", *tables)
+    table = next((tables[kind] for kind in kinds if kind in tables), None)
+    if table is not None or machine is None:
+        return table, []
+    if machine.arm:
         found = f"{framework} has no prebuilt image for {scope} on the ARM processors of {machine.family}"
-        return None, [Problem(where, found, "choose instances with x86 processors: ml.m5.large")]
-    if wanted == "inference" and _ARM_INFERENCE in tables:
-        found = f"{framework}'s prebuilt images are for ARM processors only"
-        return None, [Problem(where, found, "choose Graviton instances: ml.c7g.large")]
-    known = " or ".join(sorted({name.removesuffix("_arm") for name in tables}))
-    return None, [Problem(where, f"{framework} has no prebuilt image for {scope}", f"use it for {known}")]
-
-
-def _image(
-    table: _Table, framework: str, version: str, scope: Scope, where: str
-) -> tuple[_Image | None, list[Problem]]:
-    image = table.versions.get(table.aliases.get(version, version))
-    if image is not None:
-        return image, []
-    found = f"there is no prebuilt {framework} {version!r} for {scope} on such instances"
-    mend = _nearest(version, (*table.versions, *table.aliases))
+    else:
+        only = " and ".join(_KINDS[kind][0] for kind in tables)
+        found = f"{framework}'s prebuilt images are for {only} only"
+    mend = "choose " + ", or ".join(_KINDS[kind][1] for kind in tables)
     return None, [Problem(where, found, mend)]
 
 
-def _for_python(image: _Image, name: str, py_version: str | None, where: str) -> tuple[_Image, list[Problem]]:
-    if not image.pythons:
-        return image, []
-    if py_version is not None and py_version not in image.pythons:
-        found = f"{name} has no prebuilt image with {py_version!r}"
-        return image, [Problem(where, found, _nearest(py_version, image.pythons))]
-    chosen = py_version or image.pythons[-1]
-    differing = (image.by_python or {}).get(chosen, {})
-    return _image_of({**image._asdict(), **differing, "pythons": (chosen,)}), []
+def _on_base(
+    images: tuple[_Image, ...], name: str, asked: str | None, where: str
+) -> tuple[tuple[_Image, ...], list[Problem]]:
+    """Those on the base framework; all of them beside a problem."""
+    bases = sorted({image.base for image in images if image.base}, key=_numbers)
+    if not bases:
+        if not images or asked is None:
+            return images, []
+        found = f"{name} is not made on another framework, such as {asked!r}"
+        return images, [Problem(where, found, "leave base_framework_version out")]
+    mend = f"choose {' or '.join(bases)} as base_framework_version"
+    fitting = [base for base in bases if asked is None or base == asked or base.startswith(f"{asked}.")]
+    if not fitting:
+        return images, [Problem(where, f"{name} has no prebuilt image on {asked!r}", mend)]
+    if len({base.rstrip(".0123456789") for base in fitting}) > 1:
+        return images, [Problem(where, f"{name} has prebuilt images on different frameworks", mend)]
+    return tuple(image for image in images if image.base == fitting[-1]), []
 
 
-def _unsupported(
-    image: _Image, name: str, machine: Instance | None, region: str, where: str
-) -> list[Problem]:
-    problems = []
-    if machine and image.processors and not _processor(image, machine):
-        found = f"{name} has no prebuilt image for the {machine.processor} of {machine.family} instances"
-        mend = f"choose instances with {' or '.join(image.processors)}, or an image of your own"
-        problems.append(Problem(where, found, mend))
-    accounts = _accounts(image.registries)
-    if region not in accounts:
-        found = f"{name} has no prebuilt image in region {region!r}"
-        problems.append(Problem(where, found, _nearest(region, accounts)))
-    return problems
+def _with_python(
+    images: tuple[_Image, ...], name: str, asked: str | None, where: str
+) -> tuple[tuple[_Image, ...], list[Problem]]:
+    """Those with the Python, and with no other; all of them beside a problem."""
+    pythons = sorted({python for image in images for python in image.pythons}, key=_python)
+    if not pythons:
+        return images, []
+    if asked is not None and asked not in pythons:
+        found = f"{name} has no prebuilt image with {asked!r}"
+        return images, [Problem(where, found, _nearest(asked, pythons))]
+    chosen = asked or pythons[-1]
+    return tuple(each._replace(pythons=(chosen,)) for each in images if chosen in each.pythons), []
+
+
+def _all(table: _Table) -> tuple[_Image, ...]:
+    return tuple(image for images in table.values() for image in images)
+
+
+def _in_region(images: tuple[_Image, ...], name: str, region: str, where: str) -> list[Problem]:
+    known = {known: None for image in images for known in _accounts(image.registries)}
+    if region in known:
+        return []
+    found = f"{name} has no prebuilt image in region {region!r}"
+    return [Problem(where, found, _nearest(region, known))]
+
+
+def _on_machine(images: tuple[_Image, ...], name: str, machine: Instance, where: str) -> list[Problem]:
+    if not images or any(_processor(image, machine) is not None for image in images):
+        return []
+    found = f"{name} has no prebuilt image for the {machine.processor} of {machine.family} instances"
+    known = " or ".join(_PROCESSORS[name] for name in images[-1].tags if name in _PROCESSORS)
+    return [Problem(where, found, f"choose instances with {known}, or an image of your own")]
 
 
 def _processor(image: _Image, machine: Instance) -> str | None:
-    """What the tag calls the machine: some images are made for one instance family."""
-    return next((name for name in (machine.family, machine.processor) if name in image.processors), None)
-
-
-def _tag(image: _Image, table: _Table, version: str, machine: Instance, py_version: str | None) -> str:
-    processor = _processor(image, machine)
-    parts = (
-        image.tag or table.renamed.get(version, version),
-        None if processor in image.untagged else processor,
-        (py_version or image.pythons[-1]) if image.pythons else None,
-        (image.suffixes or {}).get(processor or ""),
-    )
-    tag = "-".join(part for part in parts if part)
-    ending = table.endings.get(machine.family, {}).get(tag)
-    return f":{tag}-{ending}" if ending else f":{tag}"
+    """What the image's tags call the machine: some are made for one instance family."""
+    names = (machine.family, machine.processor, machine.neuron, "")
+    return next((name for name in names if name in image.tags), None)
 
 
 def _nearest(asked: str, known: Iterable[str]) -> str:
     """The known names nearest to the one asked for, as the mend of a problem."""
-    import difflib  # takes longer to import than an answer takes, and most answers are right
-
-    names = list(dict.fromkeys(known))
-    close = difflib.get_close_matches(asked, names, n=3)
-    if re.match(r"(py)?\d", asked):
+    names = sorted(set(known))
+    if re.match(r"(py)?[0-9]", asked):
         close = sorted(names, key=lambda name: (_distance(asked, name), name))[:3]
-    elif not close:
-        first = asked.split("-", maxsplit=1)[0]
-        close = [name for name in sorted(names) if name.startswith(f"{first}-")][:3] or sorted(names)[:3]
-    newest = max(names, key=_numbers) if re.match(r"(py)?\d", names[0]) else None
+    else:
+        close = _alike(asked, names)
+    newest = max(names, key=_numbers) if re.match(r"(py)?[0-9]", names[0]) else None
     rest = f" (the newest is {newest})" if newest and newest not in close else ""
     return f"the nearest {'is' if len(close) == 1 else 'are'} {', '.join(close)}{rest}"
 
 
+def _alike(asked: str, names: list[str]) -> list[str]:
+    import difflib  # takes longer to import than an answer takes, and most answers are right
+
+    # Whoever wrote more than a name is not helped by comparing all of it.
+    if close := difflib.get_close_matches(asked[:100], names, n=3):
+        return close
+    first = asked.split("-", maxsplit=1)[0]
+    return [name for name in names if name.startswith(f"{first}-")][:3] or names[:3]
+
+
+def _python(name: str) -> tuple[int, int]:
+    """Sorts py2, py3, py36, py310 by what they mean; py3 says less than py36, so it is older."""
+    digits = name.removeprefix("py")
+    return int(digits[0]), int(digits[1:] or -1)
+
+
 def _numbers(version: str) -> tuple[bool, tuple[int, ...], str]:
     """Sorts versions by their numbers; names without any come last: ``latest``."""
-    numbers = tuple(int(number) for number in re.findall(r"\d+", version))
+    numbers = tuple(int(number) for number in re.findall(r"[0-9]{1,18}", version))
     return not numbers, numbers, version
 
 
@@ -245,10 +288,6 @@ def _distance(one: str, other: str) -> tuple[int, ...]:
 def _padded(version: str) -> tuple[int, ...]:
     numbers = _numbers(version)[1] or (999_999,)
     return (*numbers, *(0,) * 6)[:6]
-
-
-def _domain(region: str) -> str:
-    return next((domain for start, domain in _DOMAINS.items() if region.startswith(start)), "amazonaws.com")
 
 
 @lru_cache(maxsize=1)
@@ -267,30 +306,26 @@ def _line(start: str) -> dict[str, Any] | None:
 
 
 @lru_cache(maxsize=8)
-def _tables(framework: str) -> Mapping[str, _Table]:
-    """The family's tables by scope; none for a family that is not in the catalog."""
+def _tables(framework: str) -> Mapping[str, Mapping[str, _Table]]:
+    """The family's tables by scope and kind of machine; none for a family that is not in the catalog."""
     line = _line(f'{{"family":{json.dumps(framework)},')
     if line is None:
         return {}
-    images = [_image_of(fields) for fields in line["images"]]
+    images = [_Image(**{**fields, "pythons": tuple(fields.get("pythons", ()))}) for fields in line["images"]]
     tables = [
-        _Table(
-            versions={version: images[number] for version, number in table["versions"].items()},
-            aliases=table.get("aliases", {}),
-            renamed=table.get("renamed", {}),
-            endings=table.get("endings", {}),
-        )
+        {
+            version: tuple(images[number] for number in (numbers if isinstance(numbers, list) else [numbers]))
+            for version, numbers in table.items()
+        }
         for table in line["tables"]
     ]
-    return {scope: tables[number] for scope, number in line["scopes"].items()}
+    return {
+        scope: {kind: tables[number] for kind, number in kinds.items()}
+        for scope, kinds in line["scopes"].items()
+    }
 
 
-def _image_of(fields: Mapping[str, Any]) -> _Image:
-    listed = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
-    return _Image(**{**fields, **listed})
-
-
-@lru_cache(maxsize=8)
+@cache
 def _accounts(registries: int) -> Mapping[str, str]:
     """The account that holds the image, by region."""
     line = _line(f'{{"registries":{registries},')

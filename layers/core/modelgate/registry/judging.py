@@ -1,25 +1,49 @@
-"""Whether a submission may be registered: its container, its artifact, and the gate."""
+"""Whether a submission may be registered: its containers, their artifacts, and the gate."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from modelgate.artifacts import contracts, inspection
-from modelgate.errors import Problem, Refused
+from modelgate.artifacts import contracts, folder, inspection
+from modelgate.errors import Gathering, Problem, Refused
 from modelgate.gate import Champion, Verdict, judge
-from modelgate.images import catalog
 from modelgate.submission import MANIFEST
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from modelgate.artifacts.inspection import Artifact
     from modelgate.deployment.states import EndpointStates
+    from modelgate.images.choice import Chooser
     from modelgate.policies import Policies
     from modelgate.policy import GroupPolicy
-    from modelgate.ports import Bucket, Registry
-    from modelgate.registry.upload import CompleteUpload
+    from modelgate.ports import Bucket, ObjectVersion, Registry
+    from modelgate.registry.reading import Reader
+    from modelgate.registry.upload import CompleteUpload, Uploaded
+
+# What one read of the beginning may take; the scripts come first in what `modelgate pack` makes.
+_BEGINNING_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Served:
+    """A container that was found sound.
+
+    Attributes:
+        uploaded: what the manifest says of it, and the objects that were read.
+        image: the image's URI.
+        environment: the container's environment, completed by its contract.
+        artifact: what was inspected; None where it needs none.
+        seconds: how long reading it took.
+    """
+
+    uploaded: Uploaded
+    image: str
+    environment: Mapping[str, str]
+    artifact: Artifact | None
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -28,17 +52,17 @@ class Judgement:
 
     Attributes:
         upload: the submission.
-        artifact: what was inspected.
-        image: the URI of its container's image.
-        environment: the container's environment, completed by the container's contract.
+        policy: by which it was judged.
+        containers: in the order of a request.
+        instance_types: on which it may be served.
         champion: the version that is live, if there is one.
         verdict: the gate's result.
     """
 
     upload: CompleteUpload
-    artifact: Artifact
-    image: str
-    environment: Mapping[str, str]
+    policy: GroupPolicy
+    containers: tuple[Served, ...]
+    instance_types: tuple[str, ...]
     champion: Champion | None
     verdict: Verdict
 
@@ -47,61 +71,99 @@ class Judge:
     """Judges complete submissions.
 
     Args:
-        region: where the images are pulled and the models served.
+        chooser: of the images, for where the models are served.
+        clock: the time, in UTC.
     """
 
     def __init__(
-        self, *, bucket: Bucket, policies: Policies, states: EndpointStates, registry: Registry, region: str
+        self,
+        *,
+        bucket: Bucket,
+        policies: Policies,
+        states: EndpointStates,
+        registry: Registry,
+        chooser: Chooser,
+        clock: Callable[[], datetime],
     ) -> None:
         self._bucket = bucket
         self._policies = policies
         self._states = states
         self._registry = registry
-        self._region = region
+        self._chooser = chooser
+        self._clock = clock
 
-    def judge(self, upload: CompleteUpload) -> Judgement:
-        """Reads the whole artifact.
+    def judge(self, upload: CompleteUpload, reader: Reader) -> Judgement:
+        """Reads every artifact.
 
         Raises:
-            Refused: with every problem of the policy, or of the container and the artifact.
+            Refused: with every problem of the policy, or of the containers and the artifacts.
+            Paused: an artifact is not read to its end.
         """
         policy = self._policies.of(upload.id.group)
+        instance_types = _instance_types(policy, upload)
+        found = Gathering()
+        containers = []
+        for uploaded in upload.containers:
+            image = artifact = None
+            environment: Mapping[str, str] = {}
+            began = self._clock()
+            with found.collected():
+                _check_kind(uploaded, policy)
+            with found.collected():
+                place = f"{MANIFEST}: {uploaded.place}"
+                image = self._chooser.choose(uploaded.container, instance_types, place)
+            with found.collected():
+                artifact, environment = self._examine(upload, uploaded, reader)
+            if image is not None:
+                took = (self._clock() - began).total_seconds()
+                containers.append(Served(uploaded, image, environment, artifact, took))
+        found.refuse()
         champion = self._champion(policy)
-        problems: list[Problem] = []
-        image = sound = None
-        try:
-            image = self._image(upload, policy.policy.deployment.instance_type)
-        except Refused as refused:
-            problems += refused.problems
-        try:
-            sound = self._inspect(upload)
-        except Refused as refused:
-            problems += refused.problems
-        if image is None or sound is None:
-            raise Refused(*problems)
-        artifact, environment = sound
-        verdict = judge(upload.metrics, policy.policy.gate, champion)
-        return Judgement(upload, artifact, image, environment, champion, verdict)
+        verdict = judge(upload.metrics, upload.manifest.metadata, policy.policy.gate, champion)
+        return Judgement(upload, policy, tuple(containers), instance_types, champion, verdict)
 
-    def _image(self, upload: CompleteUpload, instance_type: str) -> str:
-        container = upload.manifest.container
-        field = "version" if container.framework in catalog.families() else "framework"
-        return catalog.resolve(
-            container.framework,
-            container.version,
-            region=self._region,
-            instance_type=instance_type,
-            where=f"{MANIFEST}: container.{field}",
+    def _examine(
+        self, upload: CompleteUpload, uploaded: Uploaded, reader: Reader
+    ) -> tuple[Artifact | None, Mapping[str, str]]:
+        container = uploaded.container
+        artifact, where = None, MANIFEST
+        if uploaded.tarball is not None:
+            where = str(container.tarball)
+            keep = contracts.reads(container.framework, container.environment)
+            if uploaded.tarball.size > _BEGINNING_BYTES:
+                self._look_at_the_beginning(uploaded, uploaded.tarball, where)
+            artifact = reader.read(upload.id, uploaded.tarball, keep, where)
+        elif uploaded.folder:
+            where = str(container.folder)
+            artifact = self._inspect_folder(uploaded, uploaded.folder, where)
+        environment = contracts.check(
+            container.framework, artifact, container.environment, where=where, container=uploaded.place
+        )
+        return artifact, environment
+
+    def _look_at_the_beginning(self, uploaded: Uploaded, tarball: ObjectVersion, where: str) -> None:
+        """Refuses in one read what would be refused after reading all of it."""
+        container = uploaded.container
+        first = self._bucket.read(tarball.key, _BEGINNING_BYTES, tarball.version)
+        if first is None:
+            return  # which reading it tells
+        keep = contracts.reads(container.framework, container.environment)
+        begun = inspection.beginning(first[0], keep=keep, where=where)
+        contracts.check_beginning(
+            container.framework, begun.members, begun.texts, container.environment, where=where
         )
 
-    def _inspect(self, upload: CompleteUpload) -> tuple[Artifact, Mapping[str, str]]:
-        container = upload.manifest.container
-        stream = self._bucket.open(upload.artifact)
-        try:
-            artifact = inspection.inspect(stream, keep=contracts.reads(container.environment))
-        finally:
-            stream.close()
-        return artifact, contracts.check(container.framework, artifact, container.environment)
+    def _inspect_folder(self, uploaded: Uploaded, objects: Sequence[ObjectVersion], where: str) -> Artifact:
+        container = uploaded.container
+        by_name = {found.key.removeprefix(uploaded.prefix): found for found in objects}
+
+        def read(name: str, limit: int) -> bytes:
+            found = self._bucket.read(by_name[name].key, limit, by_name[name].version)
+            return found[0][:limit] if found else b""
+
+        files = [folder.File(name, found.size, found.etag) for name, found in by_name.items()]
+        keep = contracts.reads(container.framework, container.environment)
+        return folder.inspect(files, read, keep=keep, where=where)
 
     def _champion(self, policy: GroupPolicy) -> Champion | None:
         state = self._states.load(policy.endpoint)
@@ -110,3 +172,15 @@ class Judge:
         version = state.release.target.version
         live = self._registry.describe(policy.group, version)
         return Champion(version, live.metrics) if live else None
+
+
+def _instance_types(policy: GroupPolicy, upload: CompleteUpload) -> tuple[str, ...]:
+    """The policy's comes first: it is the one that will serve."""
+    return tuple(dict.fromkeys((policy.policy.deployment.instance_type, *upload.manifest.instance_types)))
+
+
+def _check_kind(uploaded: Uploaded, policy: GroupPolicy) -> None:
+    if uploaded.folder and policy.policy.deployment.serverless is not None:
+        found = "names a folder, and the policy a serverless endpoint, which takes compressed models only"
+        mend = "pack the folder into a tarball, or write instances into the policy"
+        raise Refused(Problem(f"{MANIFEST}: {uploaded.place}.artifact", found, mend))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from modelgate.submission import SubmissionId
+from modelgate.submission import Lineage, SubmissionId
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,9 +18,13 @@ PENDING: Final = "PendingManualApproval"
 # The keys of CustomerMetadataProperties that are Modelgate's own.
 STACK = "modelgate.stack"
 SUBMISSION = "modelgate.submission"
+MANIFEST = "modelgate.manifest"
 MANIFEST_VERSION = "modelgate.manifest_version"
 ARTIFACT_SHA256 = "modelgate.artifact_sha256"
 ARTIFACT_VERSION = "modelgate.artifact_version"
+ARTIFACT_ETAG = "modelgate.artifact_etag"
+VERDICT = "modelgate.verdict"
+REPORT = "modelgate.report"
 METRIC = "metric."
 
 
@@ -61,6 +65,11 @@ class ModelPackage:
         }
 
     @property
+    def manifest(self) -> str | None:
+        """The key of the registered copy of its manifest; None if something else registered it."""
+        return self.metadata.get(MANIFEST)
+
+    @property
     def submission(self) -> SubmissionId | None:
         """The submission that it was registered from; None if something else registered it."""
         name = self.metadata.get(SUBMISSION)
@@ -71,6 +80,26 @@ class ModelPackage:
 
 
 @dataclass(frozen=True)
+class RegisteredContainer:
+    """One container of a version.
+
+    Attributes:
+        image: the image's URI.
+        artifact_url: where the artifact lies, ``s3://…``; one that ends with a slash is a folder of files
+            that are served as they are. None: the container needs none.
+        artifact_etag: the ETag of what lies there, for a tarball.
+        environment: at most 16 entries.
+        framework: SageMaker's word for it, in upper case; None where nobody said.
+    """
+
+    image: str
+    artifact_url: str | None
+    environment: Mapping[str, str]
+    framework: str | None = None
+    artifact_etag: str | None = None
+
+
+@dataclass(frozen=True)
 class Registration:
     """What CreateModelPackage is told.
 
@@ -78,23 +107,27 @@ class Registration:
         group: the model package group; made when it is not there.
         token: ClientToken, at most 36 characters: the same submission makes one version only.
         description: ModelPackageDescription.
-        image: the container's image URI.
-        artifact_url: where the artifact lies, ``s3://…``.
-        environment: the container's environment, at most 16 entries.
-        framework: SageMaker's word for it, in upper case.
-        content_types, response_types: what the container takes and gives.
+        containers: in the order of a request; more than one is an inference pipeline.
+        content_types, response_types: what the first container takes, and the last one gives.
+        instance_types: on which the version may be served.
         metrics_url: a JSON file with the metrics, ``s3://…``.
+        constraints_url: one with what the gate demands of them; None where such a file cannot say it.
         metadata: CustomerMetadataProperties.
+        lineage: where the version comes from.
+        source_uri: SourceUri.
+        approval: PENDING, or REJECTED for one that did not pass the gate.
     """
 
     group: str
     token: str
     description: str
-    image: str
-    artifact_url: str
-    environment: Mapping[str, str]
-    framework: str
+    containers: tuple[RegisteredContainer, ...]
     content_types: tuple[str, ...]
     response_types: tuple[str, ...]
+    instance_types: tuple[str, ...]
     metrics_url: str
     metadata: Mapping[str, str]
+    lineage: Lineage
+    source_uri: str
+    constraints_url: str | None = None
+    approval: str = PENDING

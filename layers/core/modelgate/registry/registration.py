@@ -9,31 +9,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from modelgate.announcements import Announcement, Kind, id_of
 from modelgate.effects import Announce
-from modelgate.errors import NotYet, Refused, StaleRevision
+from modelgate.errors import Invalid, NotYet, Problem, Refused, StaleRevision
+from modelgate.policy import DEFAULT, key_of
 from modelgate.registry import package
-from modelgate.registry.report import METRICS, REPORT, Report, metrics_as_json, verdict_as_json
+from modelgate.registry.reading import Paused, Reader
+from modelgate.registry.report import PAGE, REPORT, Report, ReportedContainer
 from modelgate.registry.submissions import Status, Submission, Submissions
 from modelgate.registry.upload import Incomplete, look
-from modelgate.submission import ARTIFACT, SubmissionId
+from modelgate.submission import ARTIFACT, MANIFEST, SubmissionId
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from modelgate.gate import Verdict
     from modelgate.invocation import Invocation
     from modelgate.ports import Bucket, Bus, Registry
-    from modelgate.registry.judging import Judge, Judgement
+    from modelgate.registry.copies import Copy
+    from modelgate.registry.judging import Judge, Judgement, Served
+    from modelgate.registry.making import Maker
     from modelgate.registry.upload import CompleteUpload, Upload
 
 _RESTARTS = 4
 _SHOWN_PROBLEMS = 20
 # Clocks of this function and of SageMaker may differ; a version made in the same minutes is looked at.
 _CLOCK_SKEW = timedelta(minutes=5)
+_NO_COPIES: Mapping[str, Copy] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,8 @@ class Registrar:
     """The use case of `model_uploaded`.
 
     Args:
-        stack: the stack's name, written on every version.
+        stack: the stack's name, as it is written on every version.
+        page_of: where people find an object of the bucket in the console, by its key.
         clock: the time, in UTC.
     """
 
@@ -60,17 +66,21 @@ class Registrar:
         bucket: Bucket,
         submissions: Submissions,
         judge: Judge,
+        maker: Maker,
         registry: Registry,
         bus: Bus,
         stack: str,
+        page_of: Callable[[str], str],
         clock: Callable[[], datetime],
     ) -> None:
         self._bucket = bucket
         self._submissions = submissions
         self._judge = judge
+        self._maker = maker
         self._registry = registry
         self._bus = bus
         self._stack = stack
+        self._page_of = page_of
         self._clock = clock
 
     def receive(self, key: str, invocation: Invocation) -> Summary:
@@ -80,6 +90,17 @@ class Registrar:
             NotYet, AwsError: Lambda is to come back.
         """
         submission = SubmissionId.of_key(key)
+        if "/" in submission.name and key.rpartition("/")[2] not in {ARTIFACT, MANIFEST}:
+            # A file of a folder that is served as it is; the manifest, which comes last, tells what to do.
+            return Summary(str(submission), "a file in a folder: the manifest counts")
+        return self.go_on(submission, invocation)
+
+    def go_on(self, submission: SubmissionId, invocation: Invocation) -> Summary:
+        """Whatever is to be done about a submission now, such as to read on where an invocation paused.
+
+        Raises:
+            NotYet, AwsError: Lambda is to come back.
+        """
         for _ in range(_RESTARTS):
             try:
                 return self._receive(submission, invocation)
@@ -93,7 +114,7 @@ class Registrar:
         upload = look(self._bucket, submission)
         if item and item.parts == upload.parts and item.status is not Status.CLAIMED:
             return self._settle(item)
-        if item and item.status is Status.REGISTERED:
+        if item and item.status.has_version:
             return self._refuse_second(item, upload)
         if item and item.status is Status.CLAIMED and not self._may_take_over(item, upload, invocation):
             return Summary(str(submission), "another invocation is at it")
@@ -103,10 +124,13 @@ class Registrar:
         except Incomplete as incomplete:
             return self._settle(self._wait(claim, incomplete.files))
         except Refused as refused:
-            return self._settle(self._refuse(claim, Report(claim.id, Status.REFUSED, refused.problems)))
+            report = self._report(claim, Status.REFUSED, refused.problems)
+            return self._settle(self._refuse(claim, report))
         # Only from here on is it worth keeping others away.
         recovering = item is not None and item.status is Status.CLAIMED and item.parts == upload.parts
-        return self._settle(self._register(self._submissions.save(claim), complete, recovering=recovering))
+        claim = self._submissions.save(claim)
+        reader = Reader(self._bucket, self._clock, invocation.until, resumed=claim.pauses > 0)
+        return self._settle(self._register(claim, complete, reader, recovering=recovering))
 
     # ── who is at it ──────────────────────────────────────────────────────────────────────────
     def _may_take_over(self, item: Submission, upload: Upload, invocation: Invocation) -> bool:
@@ -128,52 +152,32 @@ class Registrar:
             claimed_at=item.claimed_at if item and goes_on else self._clock(),
             revision=item.revision if item else 0,
             effects=item.effects if item else (),
+            pauses=item.pauses if item and goes_on else 0,
         )
 
     # ── the registry ──────────────────────────────────────────────────────────────────────────
-    def _register(self, claim: Submission, upload: CompleteUpload, *, recovering: bool) -> Submission:
+    def _register(
+        self, claim: Submission, upload: CompleteUpload, reader: Reader, *, recovering: bool
+    ) -> Submission:
         try:
-            judgement = self._judge.judge(upload)
+            judgement = self._judge.judge(upload, reader)
+        except Paused as paused:
+            return self._pause(claim, paused.message)
         except Refused as refused:
-            return self._refuse(claim, Report(claim.id, Status.REFUSED, refused.problems, upload.metrics))
-        if not judgement.verdict.passed:
-            return self._refuse(claim, _report_of(judgement, Status.REFUSED))
+            return self._refuse(claim, self._report(claim, Status.REFUSED, refused.problems))
+        if not judgement.verdict.passed and judgement.policy.policy.gate.when_refused == "announce":
+            return self._refuse(claim, _told(self._report(claim, Status.REFUSED), judgement))
+        copied = self._maker.copy(judgement)
         version = self._registered_before(claim, upload) if recovering else None
-        if version is None:
-            version = self._make_version(claim, judgement)
-        return self._announce_registered(claim, judgement, version)
-
-    def _make_version(self, claim: Submission, judgement: Judgement) -> int:
-        submission, manifest = claim.id, judgement.upload.manifest
-        metrics = metrics_as_json(judgement.upload.metrics)
-        self._bucket.write(submission.report_key(METRICS), metrics, "application/json")
-        return self._registry.register(
-            package.Registration(
-                group=submission.group,
-                token=id_of(self._stack, submission, claim.parts),
-                description=manifest.description or f"Submission {submission}",
-                image=judgement.image,
-                artifact_url=self._url(submission.key(ARTIFACT)),
-                environment=judgement.environment,
-                framework=manifest.container.framework.upper(),
-                content_types=tuple(manifest.content_types),
-                response_types=tuple(manifest.response_types),
-                metrics_url=self._url(submission.report_key(METRICS)),
-                metadata=self._metadata(judgement),
-            )
-        )
-
-    def _metadata(self, judgement: Judgement) -> dict[str, str]:
-        upload = judgement.upload
-        return {
-            **upload.manifest.metadata,
-            **{f"{package.METRIC}{name}": repr(value) for name, value in upload.metrics.items()},
-            package.STACK: self._stack,
-            package.SUBMISSION: upload.id.name,
-            package.MANIFEST_VERSION: upload.manifest_version,
-            package.ARTIFACT_VERSION: upload.artifact.version,
-            package.ARTIFACT_SHA256: judgement.artifact.sha256,
-        }
+        try:
+            version = version or self._maker.make(judgement, copied, claim.parts)
+        except Invalid as invalid:
+            found = f"SageMaker does not take it: {invalid.message}"
+            problem = Problem(MANIFEST, found, "mend what it names")
+            return self._refuse(claim, self._report(claim, Status.REFUSED, (problem,)))
+        if not judgement.verdict.passed:
+            self._maker.reject(judgement, version)
+        return self._announce_registered(claim, judgement, copied, version)
 
     def _registered_before(self, claim: Submission, upload: CompleteUpload) -> int | None:
         """The version that an invocation made before it died; ClientToken's memory is not documented."""
@@ -185,31 +189,32 @@ class Registrar:
         return None
 
     # ── outcomes ──────────────────────────────────────────────────────────────────────────────
-    def _announce_registered(self, claim: Submission, judgement: Judgement, version: int) -> Submission:
-        report = replace(_report_of(judgement, Status.REGISTERED), version=version)
-        message = (
-            f"Version {version} of {claim.id.group} is registered from submission {claim.id.name} "
-            f"and waits for an operator's approval: {_in_words(judgement.verdict)}."
-        )
+    def _announce_registered(
+        self, claim: Submission, judgement: Judgement, copied: Mapping[str, Copy], version: int
+    ) -> Submission:
+        passed = judgement.verdict.passed
+        report = self._report(claim, Status.REGISTERED if passed else Status.REJECTED)
+        keys = self._write(replace(_told(report, judgement, copied), version=version))
+        what = f"Version {version} of {claim.id.group} is registered from submission {claim.id.name}"
+        then = "waits for an operator's approval" if passed else "is rejected by the gate"
         facts: dict[str, object] = {
             "version": version,
-            "metrics": judgement.upload.metrics,
-            "verdict": verdict_as_json(judgement.verdict),
-            "report": self._write(report),
+            "metrics": dict(judgement.upload.metrics.figures),
+            "verdict": judgement.verdict.as_json(),
+            **keys,
         }
-        registered = replace(claim, status=Status.REGISTERED, version=version)
-        return self._close(registered, Kind.MODEL_REGISTERED, message, facts)
+        message = f"{what} and {then}: {judgement.verdict.in_one_line()}. {keys['page']}"
+        kind = Kind.MODEL_REGISTERED if passed else Kind.SUBMISSION_REFUSED
+        registered = replace(claim, status=Status(report.status), version=version)
+        return self._close(registered, kind, message, facts)
 
     def _refuse(self, claim: Submission, report: Report) -> Submission:
-        reasons = report.reasons
+        reasons, keys = report.reasons, self._write(report)
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-        message = f"Submission {claim.id} is refused: {reasons[0]}{more}"
-        facts: dict[str, object] = {
-            "reasons": list(reasons[:_SHOWN_PROBLEMS]),
-            "report": self._write(report),
-        }
+        message = f"Submission {claim.id} is refused: {reasons[0]}{more}. {keys['page']}"
+        facts: dict[str, object] = {"reasons": list(reasons[:_SHOWN_PROBLEMS]), **keys}
         if report.verdict:
-            facts["verdict"] = verdict_as_json(report.verdict)
+            facts["verdict"] = report.verdict.as_json()
         return self._close(replace(claim, status=Status.REFUSED), Kind.SUBMISSION_REFUSED, message, facts)
 
     def _refuse_second(self, item: Submission, upload: Upload) -> Summary:
@@ -233,9 +238,15 @@ class Registrar:
         waiting = replace(claim, status=Status.WAITING)
         return self._close(waiting, Kind.SUBMISSION_WAITING, message, {"missing": list(files)})
 
+    def _pause(self, claim: Submission, message: str) -> Submission:
+        """Lets go of the claim. The announcement starts the function that goes on."""
+        paused = replace(claim, owner="", owned_until=self._clock(), pauses=claim.pauses + 1)
+        facts: dict[str, object] = {"pauses": paused.pauses}
+        return self._close(paused, Kind.INSPECTION_PAUSED, f"{claim.id}: {message}.", facts)
+
     def _close(self, closed: Submission, kind: Kind, message: str, facts: dict[str, object]) -> Submission:
         """One write holds the outcome and the announcement that is owed for it."""
-        identity = id_of(kind, closed.id, closed.parts)
+        identity = id_of(kind, closed.id, closed.parts, *([closed.pauses] if closed.pauses else []))
         told = {"submission": closed.id.name, **facts}
         news = Announce(Announcement(kind, identity, message, closed.id.group, told))
         return self._submissions.save(replace(closed, effects=(*closed.effects, news)))
@@ -248,28 +259,42 @@ class Registrar:
             self._submissions.save(replace(item, effects=()))
         return Summary(str(item.id), item.status, item.version, tuple(each.message for each in news))
 
-    def _write(self, report: Report) -> str:
-        key = report.submission.report_key(REPORT)
-        self._bucket.write(key, report.to_json(), "application/json")
-        return self._url(key)
+    def _report(self, claim: Submission, status: Status, problems: tuple[Problem, ...] = ()) -> Report:
+        return Report(claim.id, status.value, self._clock(), problems)
 
-    def _url(self, key: str) -> str:
-        return f"s3://{self._bucket.name}/{key}"
+    def _write(self, report: Report) -> dict[str, str]:
+        """Writes both forms; tells where they lie, and the page's address in the console."""
+        document, page = (report.submission.report_key(name) for name in (REPORT, PAGE))
+        self._bucket.write(document, report.to_json(), "application/json")
+        self._bucket.write(page, report.to_html(), "text/html; charset=utf-8")
+        return {"report": f"s3://{self._bucket.name}/{document}", "page": self._page_of(page)}
 
 
-def _report_of(judgement: Judgement, status: Status) -> Report:
-    return Report(
-        judgement.upload.id,
-        status,
-        metrics=judgement.upload.metrics,
+def _told(report: Report, judgement: Judgement, copied: Mapping[str, Copy] = _NO_COPIES) -> Report:
+    policy = judgement.policy
+    return replace(
+        report,
+        metrics=judgement.upload.metrics.figures,
         champion=judgement.champion,
         verdict=judgement.verdict,
-        artifact=judgement.artifact,
-        image=judgement.image,
+        policy=key_of(policy.group if policy.own else DEFAULT),
+        policy_version=policy.uploaded,
+        manifest=judgement.upload.manifest,
+        instance_types=judgement.instance_types,
+        containers=tuple(_container(each, copied) for each in judgement.containers),
     )
 
 
-def _in_words(verdict: Verdict) -> str:
-    if not verdict.checks:
-        return "its policy demands no metric"
-    return "; ".join(map(str, verdict.checks))
+def _container(served: Served, copied: Mapping[str, Copy]) -> ReportedContainer:
+    uploaded, copy = served.uploaded, copied.get(served.uploaded.place)
+    return ReportedContainer(
+        place=uploaded.place,
+        image=served.image,
+        framework=uploaded.container.framework,
+        version=uploaded.container.version,
+        environment=served.environment,
+        artifact=served.artifact,
+        uploaded=uploaded.tarball,
+        registered_url=copy.url if copy else None,
+        seconds=served.seconds,
+    )

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from modelgate.announcements import id_of
 from modelgate.directory import entry_of_group
 from modelgate.effects import Announce
 from modelgate.ports import Record
@@ -26,6 +25,11 @@ class Status(StrEnum):
     CLAIMED = "claimed"
     REGISTERED = "registered"
     REFUSED = "refused"
+    REJECTED = "rejected"  # registered, and rejected by the gate
+
+    @property
+    def has_version(self) -> bool:
+        return self in {Status.REGISTERED, Status.REJECTED}
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Submission:
 
     Attributes:
         id: where it lies.
-        parts: names the versions of the objects that this item speaks of; see `parts_of`.
+        parts: names the versions of the objects that this item speaks of; see `upload.Upload.parts`.
         status: how far it has come with these parts.
         version: the version that it became, 0 before.
         owner: the invocation that is at it.
@@ -42,6 +46,7 @@ class Submission:
         owned_until: when Lambda ends that invocation; from then on the claim is nobody's.
         revision: counts the writes; 0 was never written.
         effects: what is owed.
+        pauses: how many invocations ended before these parts were judged.
     """
 
     id: SubmissionId
@@ -53,11 +58,7 @@ class Submission:
     version: int = 0
     revision: int = 0
     effects: tuple[Announce, ...] = ()
-
-
-def parts_of(artifact: str, manifest: str, metrics: str) -> str:
-    """Names exactly these S3 versions of a submission's objects; empty for one that is not there."""
-    return id_of(artifact, manifest, metrics)
+    pauses: int = 0
 
 
 _SUBMISSION = TypeAdapter(Submission)
@@ -91,7 +92,7 @@ class Submissions:
         document = _SUBMISSION.dump_json(saved).decode()
         item = Record(_key_of(saved.id), "STATE", document, saved.revision, facts)
         # From its first version on, the sweep looks after a group.
-        registered = saved.status is Status.REGISTERED and saved.effects
+        registered = saved.status.has_version and saved.effects
         self._table.put(item, *([entry_of_group(saved.id.group)] if registered else []))
         return saved
 
