@@ -72,6 +72,9 @@ class MotoState:
         self._undo.enter_context(
             _replaced(s3_notifications, "_send_event_bridge_message", lambda *_args, **_kwargs: None)
         )
+        # moto looks through its own folder for each request.
+        modules = tuple(moto.backends.list_of_moto_modules())
+        self._undo.enter_context(_replaced(moto.backends, "list_of_moto_modules", lambda: modules))
 
     def stop(self) -> None:
         """Leave moto as it was found, and empty."""

@@ -303,6 +303,28 @@ def submit(
 
 @app.command()
 @with_options
+def report(
+    here: Here,
+    group: GroupArgument,
+    which: Annotated[
+        str, typer.Argument(metavar="VERSION|SUBMISSION", help="A version's number, or a submission's name.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", dir_okay=False, help="The file to write; a temporary one without.")
+    ] = None,
+    browse: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,  # noqa: FBT002
+) -> None:
+    """Fetch the report of a version, or of a submission that became none, and open it."""
+    from modelgate_cli import reporting
+
+    fetched = reporting.fetch(here.stack, group, which, out)
+    if browse and not here.screen.as_json and not reporting.open_in_browser(fetched.path):
+        here.screen.say("there is no browser to open it in")
+    here.screen.result(asdict(fetched), reporting.shown(fetched))
+
+
+@app.command()
+@with_options
 def versions(
     here: Here,
     group: GroupArgument,

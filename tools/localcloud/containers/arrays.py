@@ -1,12 +1,13 @@
-"""Arrays from request bodies, and to response bodies, as the prebuilt containers' toolkit does it."""
+"""Arrays from request bodies, and to response bodies, as the prebuilt containers' toolkit does it.
+
+numpy is imported when the first array is made: a script that reads and answers for itself starts without it.
+"""
 
 from __future__ import annotations
 
 import io
 import json
 from typing import Any
-
-import numpy as np
 
 from localcloud.containers.http_contract import Refusal, Response
 
@@ -25,6 +26,8 @@ def decode(body: bytes, content_type: str) -> Any:
     Raises:
         Refusal: the type is not known.
     """
+    import numpy as np
+
     kind = media_type(content_type)
     if kind == CSV:
         return np.genfromtxt(io.StringIO(body.decode()), delimiter=",")
@@ -41,6 +44,8 @@ def encode(prediction: Any, accept: str | None) -> Response:
     Raises:
         Refusal: the type is not known.
     """
+    import numpy as np
+
     kind = media_type(accept or JSON)
     array = np.asarray(prediction)
     if kind in {JSON, "*/*"}:

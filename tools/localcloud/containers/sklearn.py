@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import numpy as np
-
 from localcloud.containers import arrays
 from localcloud.containers.http_contract import Invocation, serve
 from localcloud.containers.script_mode import invocation, script
@@ -15,7 +13,7 @@ from localcloud.containers.script_mode import invocation, script
 def input_fn(body: bytes, content_type: str) -> Any:
     """The container's default."""
     array = arrays.decode(body, content_type)
-    return array if arrays.media_type(content_type) in {arrays.CSV, arrays.JSON} else array.astype(np.float32)
+    return array if arrays.media_type(content_type) in {arrays.CSV, arrays.JSON} else array.astype("float32")
 
 
 def predict_fn(data: Any, model: Any) -> Any:

@@ -158,6 +158,7 @@ def _artifact_as_json(artifact: Artifact, room: int) -> dict[str, object]:
     return {
         "kind": artifact.kind,
         "sha256": artifact.sha256,
+        "digest": artifact.digest,
         "compressed_bytes": artifact.compressed_size,
         "uncompressed_bytes": artifact.uncompressed_size,
         "member_count": len(artifact.members),
