@@ -228,6 +228,42 @@ def test_a_metrics_file_goes_along(terminal: Terminal, cloud: Mapping[str, Any])
     assert terminal.json("submit", str(folder), "asters")["checks"][0]["found"] == 0.93
 
 
+def test_a_model_is_served_as_a_folder_and_its_report_is_fetched(
+    terminal: Terminal, cloud: Mapping[str, Any], tmp_path: Path
+) -> None:
+    policy(cloud, "mosses")
+    out = terminal.pack("moss", "--artifact", "folder")
+    assert terminal.json("inspect", f"{out}/model", "--framework", "sklearn")["kind"] == "folder"
+    assert terminal.json("submit", out, "mosses", "--name", "first")["status"] == "registered"
+    assert terminal.json("approve", "mosses", "1")["outcome"] == "live"
+    page = tmp_path / "page.html"
+    fetched = terminal.json("report", "mosses", "1", "--out", str(page))
+    assert fetched["report"]["containers"][0]["artifact"]["kind"] == "folder"
+    assert page.read_bytes().startswith(b"<!doctype html>")
+
+
+def test_what_lies_in_the_bucket_is_inspected_where_it_is(
+    terminal: Terminal, cloud: Mapping[str, Any]
+) -> None:
+    policy(cloud, "lichens")
+    terminal.json("submit", terminal.pack("lichen"), "lichens", "--name", "first")
+    url = f"s3://{cloud['Bucket']}/models/lichens/first/model.tar.gz"
+    inspected = terminal.json("inspect", url, "--framework", "sklearn", "--version", "1.9-0")
+    assert inspected["environment"]["SAGEMAKER_PROGRAM"] == "inference.py"
+    refused = terminal.json("inspect", url, "--framework", "tensorflow", code=1)
+    assert "saved_model.pb" in refused["error"]
+    assert terminal.run("inspect", f"{url}x").exit_code != 0
+
+
+def test_the_uri_of_an_image_is_printed_or_the_nearest_choices(terminal: Terminal) -> None:
+    words = ("image-uri", "--framework", "sklearn", "--instance-type", "ml.m5.large", "--region", "eu-west-1")
+    told = terminal.run(*words, "--version", "1.2-1")
+    assert told.stdout.endswith(".dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3\n")
+    unknown = terminal.run(*words, "--version", "1.3-1")
+    assert unknown.exit_code == 2
+    assert "1.2-1" in unknown.stderr
+
+
 def test_a_part_of_a_submission_waits_for_the_rest(terminal: Terminal, cloud: Mapping[str, Any]) -> None:
     policy(cloud, "daisies")
     folder = Path(terminal.pack("daisy"))

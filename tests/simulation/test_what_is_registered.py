@@ -80,6 +80,16 @@ def test_an_uncompressed_model_is_registered_approved_and_serves(chain: Chain) -
     assert chain.ask() == "folder says setosa to 5.1,3.5"
 
 
+def test_a_model_of_a_hub_is_registered_without_an_artifact(chain: Chain) -> None:
+    chain.govern(policy(instances={"type": "ml.g5.xlarge"}))
+    hub = {"framework": "huggingface-llm", "version": "3.0.1", "environment": {"HF_MODEL_ID": "org/model"}}
+    chain.upload(f"models/{chain.group}/run/manifest.yaml", manifest(container=hub))
+    chain.cloud.settle()
+    (container,) = chain.package(1)["InferenceSpecification"]["Containers"]
+    assert container["Environment"]["HF_MODEL_ID"] == "org/model"
+    assert not {"ModelDataUrl", "ModelDataSource"} & container.keys()
+
+
 def test_an_image_of_ones_own_is_registered_by_the_digest_that_its_tag_has_now(chain: Chain) -> None:
     ecr = chain.cloud.client("ecr")
     ecr.create_repository(repositoryName=chain.group)

@@ -153,7 +153,9 @@ def look(bucket: Bucket, submission: SubmissionId) -> Upload:
         if container.tarball:
             objects |= _tarball(bucket, submission, container.tarball)
         elif container.folder:
-            objects[container.folder] = bucket.list(submission.key(container.folder), MOST_FILES)
+            listed = bucket.list(submission.key(container.folder), MOST_FILES)
+            # What ends with a slash is what the S3 console makes for a folder.
+            objects[container.folder] = [each for each in listed if not each.key.endswith("/")]
     return Upload(submission, text, figures, objects)
 
 
