@@ -166,6 +166,15 @@ def test_an_approval_is_superseded_by_a_later_one() -> None:
         deciding.outcome_of_approval(package(2), state, IN_SERVICE)
 
 
+def test_an_approval_in_the_same_second_as_the_one_before_it_is_still_on_its_way() -> None:
+    before = arrived(1, decided=NOON)
+    at_once = package(2, NOON + timedelta(milliseconds=700))
+    assert deciding.outcome_of_approval(at_once, before, IN_SERVICE) is None
+    heard = before.sighted(2, approved=True, at=NOON)
+    with pytest.raises(Complaint, match="version 1 of iris was approved after version 2"):
+        deciding.outcome_of_approval(at_once, heard, IN_SERVICE)
+
+
 def test_an_endpoint_beyond_repair_is_not_waited_for() -> None:
     with pytest.raises(Complaint, match="only a person can mend"):
         deciding.outcome_of_approval(package(1), attempted(1), Endpoint("UpdateRollbackFailed", "x"))

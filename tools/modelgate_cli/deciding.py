@@ -137,6 +137,9 @@ def outcome_of_approval(
     if decision is None or decision.approved_at < since:
         return None
     if decision.version != version:
+        heard = state.sighting(version).standing_approval
+        if _as_seen(decision.approved_at) == since and (heard is None or heard < since):
+            return None  # both in one second, and the event of this one is still to come
         found = (
             f"version {decision.version} of {group} was approved after version {version}, and is wanted now"
         )
