@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 # A uv that is there already is used; where there is none, one of our own is brought.
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 export SAM_CLI_TELEMETRY := 0
+# Tests and local containers start many interpreters, which should not compile the same files each time.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup demo test test-oracle chaos chaos-mutants check build local bench lock catalog format clean
 
@@ -34,7 +36,7 @@ demo: setup  ## the whole story on the local cloud: upload, gate, approval, endp
 	$(BIN)/python -m examples.iris.demo
 
 test: setup  ## every test; no AWS account, no Docker
-	$(BIN)/pytest -n 3 --dist loadfile
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-oracle: .venv-oracle/.installed  ## the catalog of images against AWS's own resolver, over every family
 	PYTHONPATH=layers/core:tests .venv-oracle/bin/python -m oracle

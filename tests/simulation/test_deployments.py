@@ -6,9 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-import joblib
 import pytest
-from sklearn.dummy import DummyClassifier
 
 from modelgate.submission import SmokeTest
 from modelgate_cli.pack import pack
@@ -170,6 +168,9 @@ def test_a_call_that_stays_throttled_ends_in_the_queue_of_failed_invocations(
 def test_a_packed_model_without_a_script_of_its_own_answers_a_row_of_csv(
     chain: Chain, tmp_path: Path
 ) -> None:
+    import joblib
+    from sklearn.dummy import DummyClassifier  # takes a second, which no other test here needs
+
     joblib.dump(DummyClassifier().fit([[0.0], [1.0]], ["setosa", "setosa"]), tmp_path / "model.joblib")
     packed = pack(
         tmp_path / "model.joblib",
