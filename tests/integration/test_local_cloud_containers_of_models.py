@@ -11,11 +11,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud import LocalCloud
+from tests.fakes.tarballs import tarball
 from tests.integration.test_local_cloud_sagemaker import (
     SCRIPT_MODE,
     SKLEARN,
     Hosting,
-    artifact,
     package,
     refusal,
 )
@@ -84,7 +84,7 @@ def test_a_package_with_several_containers_serves_as_an_inference_pipeline(tmp_p
     with small_stack(tmp_path) as cloud:
         let_list(cloud)
         hosting = Hosting(cloud)
-        packed = hosting.put("packed", artifact({"a": b"", "code/inference.py": TELLS.encode()}))
+        packed = hosting.put("packed", tarball({"a": b"", "code/inference.py": TELLS.encode()}))
         first = container(ModelDataUrl=packed)
         first["Environment"] = {**SCRIPT_MODE, "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": "text/x-first"}
         second = container(**folder(cloud, "folder", "weights/part-1"))
@@ -114,7 +114,7 @@ def test_a_package_with_several_containers_serves_as_an_inference_pipeline(tmp_p
 def test_a_pipeline_fails_with_the_names_of_all_that_did_not_come_to_serve(tmp_path: Path) -> None:
     with small_stack(tmp_path) as cloud:
         hosting = Hosting(cloud)
-        broken = hosting.put("broken", artifact({"code/inference.py": b"raise SystemExit(1)"}))
+        broken = hosting.put("broken", tarball({"code/inference.py": b"raise SystemExit(1)"}))
         scale = container(ModelDataUrl=broken, ContainerHostname="scale")
         without_data = container(ContainerHostname="predict")
         create_model(cloud, "m", scale, without_data)

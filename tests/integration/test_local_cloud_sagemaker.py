@@ -14,6 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud import LocalCloud, Pace
+from tests.fakes.tarballs import tarball
 from tests.integration.test_local_cloud_small_stack import small_stack
 
 SKLEARN = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-py312-cpu-py3"
@@ -36,17 +37,6 @@ PLAIN = SCRIPT.replace("model.predict(data)", "(data[..., 0] > model).astype(int
 SCRIPT_MODE = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
 
 
-def artifact(files: dict[str, bytes]) -> bytes:
-    """A model.tar.gz."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()
-
-
 def classifier() -> bytes:
     """A pickled model that tells whether the first number is above a half."""
     from sklearn.linear_model import LogisticRegression  # takes a second, which few tests need
@@ -57,12 +47,12 @@ def classifier() -> bytes:
 
 def sklearn_artifact() -> bytes:
     """An artifact with a model of scikit-learn's."""
-    return artifact({"model.pkl": classifier(), "code/inference.py": SCRIPT.encode()})
+    return tarball({"model.pkl": classifier(), "code/inference.py": SCRIPT.encode()})
 
 
 def plain_artifact(script: str = PLAIN) -> bytes:
     """An artifact of the sklearn container whose model is a number: the threshold."""
-    return artifact({"model.pkl": pickle.dumps(0.5), "code/inference.py": script.encode()})
+    return tarball({"model.pkl": pickle.dumps(0.5), "code/inference.py": script.encode()})
 
 
 class Hosting:
@@ -349,7 +339,7 @@ def test_xgboost_serves_one_file_in_algorithm_mode(tmp_path: Path, written_as: s
     content = pickle.dumps(booster) if written_as == "pickle" else bytes(booster.save_raw("json"))
     with small_stack(tmp_path) as cloud:
         hosting = Hosting(cloud)
-        model = hosting.model("m", artifact({"xgboost-model": content}), image=XGBOOST, environment={})
+        model = hosting.model("m", tarball({"xgboost-model": content}), image=XGBOOST, environment={})
         hosting.endpoint("trees", hosting.config("c", model))
         low, high = (float(value) for value in hosting.invoke("trees", "0.05\n0.95").split(","))
         assert low < 0.5 < high

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ import yaml
 
 from modelgate.aws.dynamodb import DynamoTable
 from modelgate.deployment.states import EndpointStates
+from tests.fakes.tarballs import tarball
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,13 +76,7 @@ def policy(**deployment: object) -> str:
 
 def artifact(name: str, script: str = SCRIPT) -> bytes:
     """A model.tar.gz for the sklearn container."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
-        for member, content in (("code/inference.py", script), ("name.txt", name)):
-            info = tarfile.TarInfo(member)
-            info.size = len(content.encode())
-            tar.addfile(info, io.BytesIO(content.encode()))
-    return packed.getvalue()
+    return tarball({"code/inference.py": script.encode(), "name.txt": name.encode()})
 
 
 def manifest(accuracy: float = 0.95, **changes: object) -> bytes:

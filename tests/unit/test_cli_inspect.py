@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import tarfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from modelgate_cli import inspecting
 from modelgate_cli.complaints import NO, TROUBLE, USAGE, Complaint, complaint_about
 from modelgate_cli.inspecting import Inspected
 from tests.fakes.aws import Calls, FakeBucket
+from tests.fakes.tarballs import tarball
 
 SCRIPT = b"def model_fn(model_dir):\n    return 1\n"
 SKLEARN = {"code/inference.py": SCRIPT, "model.joblib": b"weights"}
@@ -30,16 +29,6 @@ LLAMA = {
     "tokenizer.json": b"{}",
     "tokenizer_config.json": b"{}",
 }
-
-
-def tarball(files: Mapping[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()
 
 
 @pytest.fixture

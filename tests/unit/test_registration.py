@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
 import itertools
 import json
 import random
-import tarfile
-from collections.abc import Mapping
 
 import pytest
 
@@ -17,6 +13,7 @@ from modelgate.announcements import Kind
 from modelgate.errors import Invalid, NotYet, Throttled, TimedOut
 from tests.fakes.aws import Crash
 from tests.fakes.registration import TIME_LIMIT, Registration
+from tests.fakes.tarballs import tarball
 from tests.simulation.chain import artifact, manifest
 
 FILES = ("model.tar.gz", "manifest.yaml", "evaluation.json")
@@ -30,16 +27,6 @@ def iris() -> Registration:
 def complete(iris: Registration, submission: str = "run") -> str:
     iris.upload("model.tar.gz", artifact("x"), submission)
     return iris.upload("manifest.yaml", manifest(), submission)
-
-
-def packed(files: Mapping[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return gzip.compress(buffer.getvalue(), 1, mtime=0)
 
 
 def test_a_complete_submission_is_registered_and_announced_once(iris: Registration) -> None:
@@ -324,7 +311,7 @@ def test_instance_types_that_need_another_image_are_refused(iris: Registration) 
 
 def test_an_artifact_that_takes_several_invocations_is_registered_in_the_end(iris: Registration) -> None:
     weights = random.Random(1).randbytes(14_000_000)
-    body = packed({"code/inference.py": b"def model_fn(model_dir):\n    return 1\n", "w": weights})
+    body = tarball({"code/inference.py": b"def model_fn(model_dir):\n    return 1\n", "w": weights})
     iris.upload("model.tar.gz", body)
     key = iris.upload("manifest.yaml", manifest())
     iris.receive(key, seconds=0)
@@ -339,7 +326,7 @@ def test_an_artifact_that_takes_several_invocations_is_registered_in_the_end(iri
 
 def test_a_pause_that_is_told_twice_reads_nothing_twice_at_once(iris: Registration) -> None:
     weights = random.Random(1).randbytes(5_000_000)
-    iris.upload("model.tar.gz", packed({"code/inference.py": b"def model_fn(d): 1\n", "w": weights}))
+    iris.upload("model.tar.gz", tarball({"code/inference.py": b"def model_fn(d): 1\n", "w": weights}))
     iris.receive(iris.upload("manifest.yaml", manifest()), seconds=0)
     iris.calls.fail("CreateModelPackage", Crash())
     with pytest.raises(Crash):
@@ -422,7 +409,9 @@ def test_the_announcement_of_a_version_has_a_link_to_its_report(iris: Registrati
 
 def test_the_beginning_of_a_large_artifact_is_enough_to_refuse_it(iris: Registration) -> None:
     noise = random.Random(1).randbytes(600_000)
-    iris.upload("model.tar.gz", packed({"code/inference.py": b"def model_fn():\n    return 1\n", "w": noise}))
+    iris.upload(
+        "model.tar.gz", tarball({"code/inference.py": b"def model_fn():\n    return 1\n", "w": noise})
+    )
     iris.receive(iris.upload("manifest.yaml", manifest()))
     assert iris.calls.made.count("GetObject") == 3  # of the manifest, the policy and the beginning
     assert "model_fn without an argument" in iris.report()["problems"][0]["found"]

@@ -135,14 +135,10 @@ def _check_booster(judged: Judged, name: str) -> None:
 def pytorch(judged: Judged) -> Mapping[str, str]:
     if judged.is_wrapped(aside=lambda wrapper: wrapper in ("code", "MAR-INF")):
         return {}
-    before = len(judged.problems)
-    script = scripts.check_optional(judged)
-    if len(judged.problems) > before:
+    if scripts.loads_the_model(judged) is not False:
         return {}
     if _ARCHIVED in judged.members:
         judged.words.append("a TorchServe archive")
-    elif script is not None and script.may_define("model_fn"):
-        judged.words.append(f"{script.name}, whose model_fn loads the model")
     else:
         _check_torchscript(judged)
     return {}
@@ -184,12 +180,7 @@ _LOAD_OR_TORCHSCRIPT = (
 def mxnet(judged: Judged) -> Mapping[str, str]:
     if judged.is_wrapped():
         return {}
-    before = len(judged.problems)
-    script = scripts.check_optional(judged)
-    if len(judged.problems) > before:
-        return {}
-    if script is not None and script.may_define("model_fn"):
-        judged.words.append(f"{script.name}, whose model_fn loads the model")
+    if scripts.loads_the_model(judged) is not False:
         return {}
     missing = [name for name in _MXNET if name not in judged.members]
     if missing:

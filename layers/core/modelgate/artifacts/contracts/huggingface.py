@@ -56,13 +56,9 @@ def judge(judged: Judged) -> Mapping[str, str]:
         return {}
     if not hub and judged.is_wrapped():
         return {}
-    before = len(judged.problems)
-    script = scripts.check_optional(judged)
-    if len(judged.problems) > before:
+    if scripts.loads_the_model(judged) is not False:
         return {}
-    if script is not None and script.may_define("model_fn"):
-        judged.words.append(f"{script.name}, whose model_fn loads the model")
-    elif hub:
+    if hub:
         judged.words.append(f"{hub}, which the container downloads")
     else:
         _check_pipeline(judged)

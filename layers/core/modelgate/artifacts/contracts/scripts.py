@@ -92,6 +92,22 @@ def check_begun(judged: Judged, *, transform_excludes: bool = True) -> None:
     _check_functions(judged, script, transform_excludes=transform_excludes)
 
 
+def loads_the_model(judged: Judged) -> bool | None:
+    """Whether there is a script that may load the model, in a container that can do without one.
+
+    Returns:
+        None where something is wrong with it, which was noted: then nothing else need be.
+    """
+    before = len(judged.problems)
+    script = check_optional(judged)
+    if len(judged.problems) > before:
+        return None
+    if script is None or not script.may_define("model_fn"):
+        return False
+    judged.words.append(f"{script.name}, whose model_fn loads the model")
+    return True
+
+
 def check_optional(judged: Judged) -> Script | None:
     """Notes what is wrong with the script of a container that can do without one.
 
