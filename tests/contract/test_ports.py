@@ -80,6 +80,12 @@ def test_a_read_is_limited_and_says_which_version_it_read(world: World, group: s
     assert (found[1].version, found[1].size) == (version, 10)
 
 
+def test_an_empty_object_is_read_as_one(world: World, group: str) -> None:
+    world.upload(f"data/{group}", b"")
+    found = world.bucket.read(f"data/{group}", 4)
+    assert found == (b"", world.bucket.head(f"data/{group}"))
+
+
 def test_an_earlier_version_can_be_read_after_it_was_overwritten(world: World, group: str) -> None:
     version = world.upload(f"data/{group}", b"first")
     world.upload(f"data/{group}", b"second")

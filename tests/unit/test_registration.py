@@ -122,6 +122,38 @@ def test_a_fault_at_any_call_registers_once_in_the_end(fault: BaseException, aft
         assert {each.id for each in iris.bus.announced} == {each.id for each in smooth.bus.announced}, where
 
 
+def upload_pipeline_of_a_tarball_and_a_folder(iris: Registration) -> str:
+    gate = b"{metrics: [{name: accuracy, goal: maximize, at_least: 0.99}], when_refused: register}"
+    iris.bucket.put("policies/iris.yaml", b"gate: " + gate)
+    containers = [
+        {"framework": "sklearn", "version": "1.4-2", "artifact": "clean.tar.gz"},
+        {"framework": "sklearn", "version": "1.2-1", "artifact": "model/"},
+    ]
+    iris.upload("clean.tar.gz", artifact("clean"))
+    for name in ("code/inference.py", "model.joblib"):
+        iris.upload(f"model/{name}", b"def model_fn(model_dir):\n    return 1\n")
+    return iris.upload("manifest.yaml", manifest(container=None, containers=containers))
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_crash_at_any_call_of_a_pipeline_that_is_rejected_makes_one_version(after: bool) -> None:
+    smooth = Registration()
+    smooth.receive_as_lambda_does(upload_pipeline_of_a_tarball_and_a_folder(smooth))
+    for nth in range(1, len(smooth.calls.made) + 1):
+        iris = Registration()
+        key = upload_pipeline_of_a_tarball_and_a_folder(iris)
+        iris.calls.fail(nth, Crash(), after=after)
+        iris.receive_as_lambda_does(key)
+        where = f"call {nth}, {smooth.calls.made[nth - 1]}"
+        assert (iris.versions, iris.status()) == (1, "rejected"), where
+        package = iris.sagemaker.package("iris", 1)
+        assert (package.approval, package.description) == (
+            "Rejected",
+            "accuracy is 0.95, not at least 0.99",
+        ), where
+        assert {each.id for each in iris.bus.announced} == {each.id for each in smooth.bus.announced}, where
+
+
 def test_a_throttled_bus_leaves_the_announcement_owed_and_the_next_event_pays_it(iris: Registration) -> None:
     key = complete(iris)
     iris.calls.fail("PutEvents", Throttled("PutEvents", "InternalFailure", "try again"))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelgate.aws.errors import translated
 from modelgate.aws.s3_stream import S3Stream
-from modelgate.errors import NotFound
+from modelgate.errors import AwsError, NotFound
 from modelgate.ports import ObjectVersion, Stream
 
 if TYPE_CHECKING:
@@ -37,14 +37,30 @@ class S3Bucket:
 
     def read(self, key: str, limit: int, version: str | None = None) -> tuple[bytes, ObjectVersion] | None:
         which: dict[str, Any] = {"VersionId": version} if version else {}
+        # Not the whole of it, so that the connection can be used again.
+        beginning = f"bytes=0-{limit}"
         try:
             with translated("GetObject"):
-                answer = self._client.get_object(Bucket=self.name, Key=key, **which)
+                answer = self._client.get_object(Bucket=self.name, Key=key, Range=beginning, **which)
                 with answer["Body"] as stream:
-                    body = stream.read(limit + 1)
+                    body = stream.read()
         except NotFound:
             return None
-        return body, _version(key, answer)
+        except AwsError as error:
+            if error.code != "InvalidRange":
+                raise
+            return self._read_nothing(key, which)
+        size = int(answer["ContentRange"].rpartition("/")[2])
+        return body, ObjectVersion(key, answer.get("VersionId", "null"), size, answer["ETag"])
+
+    def _read_nothing(self, key: str, which: dict[str, Any]) -> tuple[bytes, ObjectVersion] | None:
+        """An empty object has no first byte."""
+        try:
+            with translated("HeadObject"):
+                answer = self._client.head_object(Bucket=self.name, Key=key, **which)
+        except NotFound:
+            return None
+        return b"", _version(key, answer)
 
     def open(self, found: ObjectVersion, start: int = 0) -> Stream:
         return S3Stream(self._client, self.name, found, start)
