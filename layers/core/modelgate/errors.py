@@ -3,6 +3,7 @@
 ModelgateError
 ├── Refused                 the user's document or artifact is wrong; trying again cannot help
 ├── NotYet                  somebody else is at it, or AWS is; Lambda's retry comes back
+│   └── OutOfTime           the artifact is not read to its end (in artifacts.inspection, with its figures)
 └── AwsError                AWS said no; what it said, in words that the use cases can tell apart
     ├── NotFound            what was named does not exist
     ├── AlreadyExists       what was to be made is there
