@@ -202,6 +202,28 @@ def test_a_second_upload_of_what_is_registered_is_refused_and_makes_no_second_ve
     assert chain.report("run-1")["status"] == "registered"
 
 
+def test_the_champion_is_compared_with_by_a_metric_that_its_package_had_no_room_for(chain: Chain) -> None:
+    def submit(name: str, last: float) -> None:
+        figures = {f"metric_{number:02d}": 0.5 for number in range(40)} | {"last": last}
+        for file, body in (
+            ("model.tar.gz", artifact(name)),
+            ("evaluation.json", json.dumps(figures).encode()),
+            ("manifest.yaml", manifest(metrics=None, metrics_file="evaluation.json")),
+        ):
+            chain.upload(f"models/{chain.group}/{name}/{file}", body)
+        chain.cloud.settle()
+
+    chain.govern("gate: {}")
+    submit("champion", 0.9)
+    assert "metric.last" not in chain.package(1)["CustomerMetadataProperties"]
+    chain.approve(1)
+    chain.cloud.settle()
+    chain.govern("gate: {metrics: [{name: last, goal: maximize, champion_tolerance: 0}]}")
+    submit("worse", 0.8)
+    assert chain.versions() == {1: "Approved"}
+    assert "last is 0.8, not at least 0.9" in chain.announcements()[-1]["detail"]["reasons"][0]
+
+
 def test_a_version_may_not_be_worse_than_the_champion_by_more_than_the_tolerance(chain: Chain) -> None:
     chain.upload(
         f"policies/{chain.group}.yaml",

@@ -32,6 +32,10 @@ class Champion:
     version: int
     metrics: Mapping[str, float]
 
+    def has(self, name: str) -> bool:
+        """Whether a name that a policy has for a metric tells one of its metrics."""
+        return len(paths_of(name, self.metrics)) == 1
+
 
 @dataclass(frozen=True)
 class Check:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from modelgate.artifacts import contracts, folder, inspection
 from modelgate.errors import Gathering, Problem, Refused
 from modelgate.gate import Champion, Verdict, judge
+from modelgate.metrics import MAX_BYTES
+from modelgate.metrics import read as read_metrics
+from modelgate.registry.reading import check_sizes
 from modelgate.submission import MANIFEST
 
 if TYPE_CHECKING:
@@ -100,6 +103,7 @@ class Judge:
             Paused: an artifact is not read to its end.
         """
         policy = self._policies.of(upload.id.group)
+        check_sizes(upload.containers)
         instance_types = _instance_types(policy, upload)
         found = Gathering()
         containers = []
@@ -171,7 +175,16 @@ class Judge:
             return None
         version = state.release.target.version
         live = self._registry.describe(policy.group, version)
-        return Champion(version, live.metrics) if live else None
+        if live is None:
+            return None
+        champion = Champion(version, live.metrics)
+        names = [each.name for each in policy.policy.gate.metrics]
+        if live.metrics_file is None or all(champion.has(name) for name in names):
+            return champion
+        # A package holds a few metrics only, and the policy may name others by now.
+        found = self._bucket.read(live.metrics_file, MAX_BYTES)
+        figures = read_metrics(found[0], live.metrics_file).figures if found else {}
+        return Champion(version, {**figures, **live.metrics})
 
 
 def _instance_types(policy: GroupPolicy, upload: CompleteUpload) -> tuple[str, ...]:

@@ -65,7 +65,7 @@ class Maker:
                 instance_types=judgement.instance_types,
                 metrics_url=self._url(figures),
                 constraints_url=self._url(constraints) if constraints else None,
-                metadata=self._metadata(judgement, manifest),
+                metadata=self._metadata(judgement, manifest, figures),
                 lineage=upload.manifest.lineage,
                 source_uri=upload.manifest.lineage.source_uri or self._url(upload.id.key("")),
                 approval=package.PENDING if judgement.verdict.passed else package.REJECTED,
@@ -79,7 +79,7 @@ class Maker:
         if made is not None and made.approval == package.REJECTED and not made.description:
             self._registry.reject(group, version, judgement.verdict.in_one_line())
 
-    def _metadata(self, judgement: Judgement, manifest: str) -> dict[str, str]:
+    def _metadata(self, judgement: Judgement, manifest: str, figures: str) -> dict[str, str]:
         upload = judgement.upload
         return {
             **upload.manifest.metadata,
@@ -88,6 +88,7 @@ class Maker:
             package.STACK: self._stack,
             package.SUBMISSION: upload.id.name,
             package.MANIFEST: manifest,
+            package.METRICS: figures,
             package.MANIFEST_VERSION: upload.manifest_version,
             package.VERDICT: judgement.verdict.in_plain_letters(),
             package.REPORT: upload.id.report_key(PAGE),

@@ -20,6 +20,7 @@ STACK = "modelgate.stack"
 SUBMISSION = "modelgate.submission"
 MANIFEST = "modelgate.manifest"
 MANIFEST_VERSION = "modelgate.manifest_version"
+METRICS = "modelgate.metrics"
 ARTIFACT_SHA256 = "modelgate.artifact_sha256"
 ARTIFACT_VERSION = "modelgate.artifact_version"
 ARTIFACT_ETAG = "modelgate.artifact_etag"
@@ -68,6 +69,11 @@ class ModelPackage:
     def manifest(self) -> str | None:
         """The key of the registered copy of its manifest; None if something else registered it."""
         return self.metadata.get(MANIFEST)
+
+    @property
+    def metrics_file(self) -> str | None:
+        """The key of all of its metrics, of which the package itself holds a few."""
+        return self.metadata.get(METRICS)
 
     @property
     def submission(self) -> SubmissionId | None:

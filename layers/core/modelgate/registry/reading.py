@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 from modelgate.announcements import id_of
 from modelgate.artifacts import inspection, long_inspection
 from modelgate.errors import Problem, Refused
+from modelgate.submission import MANIFEST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from modelgate.artifacts.inspection import Artifact
     from modelgate.ports import Bucket, ObjectVersion, Stream
+    from modelgate.registry.upload import Uploaded
     from modelgate.submission import SubmissionId
 
 INSPECTIONS = "inspections"
@@ -26,8 +28,24 @@ _TO_REGISTER = timedelta(minutes=1)
 _COPIED_PER_SECOND = 400_000_000
 # What S3 copies within the time of one invocation, with room to read a part of it before.
 MOST_BYTES = 200 * _GB
+# Of a pipeline only the largest artifact is read on where it was left; the others are read anew each time.
+MOST_BYTES_BESIDE = 30 * _GB
 # The list of 20,000 members with long names, and the texts that are kept.
 _MOST_STATE = 32 * 1024**2
+
+
+def check_sizes(containers: Sequence[Uploaded]) -> None:
+    """
+    Raises:
+        Refused: the artifacts of a pipeline are too large together, so that its largest would never be read.
+    """
+    sizes = sorted(each.tarball.size for each in containers if each.tarball is not None)
+    beside = sum(sizes[:-1])
+    if beside > MOST_BYTES_BESIDE:
+        most = MOST_BYTES_BESIDE // _GB
+        found = f"name artifacts of {beside / _GB:.1f} GB beside the largest, and {most} GB can be registered"
+        mend = "upload the files of large ones as they are, in a folder: artifact: model/"
+        raise Refused(Problem(f"{MANIFEST}: containers", found, mend))
 
 
 class Paused(Exception):
