@@ -13,7 +13,7 @@ export SAM_CLI_TELEMETRY := 0
 # Tests and local containers start many interpreters, which should not compile the same files each time.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test test-oracle chaos chaos-mutants check build local bench lock catalog format clean
+.PHONY: help setup demo test test-docker test-oracle chaos chaos-mutants check invoke build local bench lock catalog format clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,11 +32,15 @@ $(VENV)/.installed: requirements/dev.txt requirements/catalog.txt pyproject.toml
 	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: setup  ## the whole story on the local cloud: upload, gate, approval, endpoint, prediction, going back
+demo: setup  ## the whole story on the local cloud; with a Docker Engine also source, image, container, prediction
 	$(BIN)/python -m examples.iris.demo
+	$(BIN)/python -m examples.decision_trees.demo
 
 test: setup  ## every test; no AWS account, no Docker
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+test-docker: setup $(filter .uv/bin/uv,$(UV))  ## what needs a Docker Engine: builds, containers that serve, sam local invoke and start-lambda
+	$(BIN)/pytest tests/docker -n 2 --dist loadfile --no-loadscope-reorder
 
 test-oracle: .venv-oracle/.installed  ## the catalog of images against AWS's own resolver, over every family
 	PYTHONPATH=layers/core:tests .venv-oracle/bin/python -m oracle
@@ -62,6 +66,9 @@ check: setup  ## ruff, mypy, cfn-lint, sam validate, the house rules
 	$(BIN)/mypy
 	$(BIN)/cfn-lint --append-rules tools/cfn_rules -- template.yaml
 	AWS_DEFAULT_REGION=eu-central-1 $(BIN)/sam validate --lint --template template.yaml
+
+invoke: setup $(filter .uv/bin/uv,$(UV))  ## sam local invoke beside a local cloud: FUNCTION=model_uploaded EVENT=events/model_uploaded/artifact.json
+	$(BIN)/python -m tools.sam_local $(FUNCTION) $(EVENT) $(if $(URL),--url $(URL))
 
 build: setup  ## what Lambda gets, by sam build; fails when it comes near Lambda's limits
 	$(BIN)/python -m tools.build

@@ -1,24 +1,35 @@
 """`make build`: what Lambda gets, by `sam build`, and whether it fits.
 
-SAM installs the layer with the Python of the runtime, so that one has to be here. Lambda's quota for a
-function with its layers is 250 MB unzipped ("Lambda quotas"); the limits here leave room to spare.
+SAM installs the layer with the Python of the runtime. Where that is not here, uv installs the same wheels
+without it, for all of them are pinned and none is built here: what comes of it can be run in containers, and
+`sam deploy` takes it too. Lambda's quota for a function with its layers is 250 MB unzipped ("Lambda quotas");
+the limits here leave room to spare.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
+from samtranslator.yaml_helper import yaml_parse
+
+from localcloud.sam.derived import NoBuildError, built_template
 
 ROOT = Path(__file__).parents[1]
 BUILT = ROOT / ".aws-sam" / "build"
 LAYER_LIMIT_MB = 40
 FUNCTION_LIMIT_MB = 1
 MEGABYTE = 1024 * 1024
+_FUNCTION, _LAYER = "AWS::Serverless::Function", "AWS::Serverless::LayerVersion"
+# The oldest system that the wheels have to suit, as `make lock` has it: Lambda's is Amazon Linux 2023.
+_PLATFORM = "manylinux_2_28"
 
 
 class BuildError(Exception):
@@ -31,12 +42,8 @@ def runtime() -> str:
     return next(line.split(":")[1].strip() for line in lines if line.strip().startswith("Runtime:"))
 
 
-def interpreter(name: str) -> Path:
-    """An interpreter of this name that really starts; a pyenv shim may only say that it does not.
-
-    Raises:
-        BuildError: there is none.
-    """
+def interpreter(name: str) -> Path | None:
+    """An interpreter of this name with pip that really starts; a pyenv shim may only say that it does not."""
     version = name.removeprefix("python")
     installed = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/{name}"), reverse=True)
     found = shutil.which(name)
@@ -44,10 +51,7 @@ def interpreter(name: str) -> Path:
         answer = subprocess.run([candidate, "-m", "pip", "--version"], capture_output=True, check=False)
         if answer.returncode == 0:
             return candidate
-    raise BuildError(
-        f"no working {name} with pip on PATH, nor under ~/.pyenv/versions, and the layer is built with it; "
-        f"install it (uv python install {version}, or pyenv install {version}) and put it on PATH"
-    )
+    return None
 
 
 def megabytes(folder: Path) -> float:
@@ -64,8 +68,8 @@ def sizes() -> dict[str, float]:
     built = {}
     for name, resource in resources.items():
         limits = {
-            "AWS::Serverless::LayerVersion": LAYER_LIMIT_MB,
-            "AWS::Serverless::Function": FUNCTION_LIMIT_MB,
+            _LAYER: LAYER_LIMIT_MB,
+            _FUNCTION: FUNCTION_LIMIT_MB,
         }
         if resource["Type"] in limits:
             built[name] = megabytes(BUILT / name)
@@ -77,12 +81,32 @@ def sizes() -> dict[str, float]:
 
 
 def build() -> dict[str, float]:
-    """Builds with `sam build`; the sizes of what was built.
+    """Builds; the sizes of what was built.
 
     Raises:
-        BuildError: SAM failed, or something is too large.
+        BuildError: it failed, or something is too large.
     """
     python = interpreter(runtime())
+    if python is not None:
+        _build_with_sam(python)
+    else:
+        _build_with_uv()
+    return sizes()
+
+
+def build_if_outdated() -> None:
+    """Builds if nothing was built yet, or something has changed since.
+
+    Raises:
+        BuildError: it failed, or something is too large.
+    """
+    try:
+        built_template(ROOT / "template.yaml")
+    except NoBuildError:
+        build()
+
+
+def _build_with_sam(python: Path) -> None:
     path = os.pathsep.join((str(python.parent), str(Path(sys.executable).parent), os.environ["PATH"]))
     environment = {**os.environ, "PATH": path}
     # The venv's own variables would have the layer's pip install into the venv's Python.
@@ -90,7 +114,43 @@ def build() -> dict[str, float]:
     sam = Path(sys.executable).with_name("sam")
     if subprocess.run([sam, "build"], cwd=ROOT, env=environment, check=False).returncode != 0:
         raise BuildError("sam build failed; what it says stands above")
-    return sizes()
+
+
+def _build_with_uv() -> None:
+    """What `sam build` makes, without the Python of the runtime."""
+    sys.stderr.write(f"build: there is no {runtime()} with pip here, so uv does what sam build would\n")
+    document: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
+    shutil.rmtree(BUILT, ignore_errors=True)
+    for name, resource in document["Resources"].items():
+        if resource["Type"] == _FUNCTION:
+            _copy(ROOT / resource["Properties"]["CodeUri"], BUILT / name)
+            resource["Properties"]["CodeUri"] = name
+        elif resource["Type"] == _LAYER:
+            source, target = ROOT / resource["Properties"]["ContentUri"], BUILT / name / "python"
+            _install(source / "requirements.txt", target, resource["Metadata"])
+            _copy(source, target)
+            resource["Properties"]["ContentUri"] = name
+    (BUILT / "template.yaml").write_text(json.dumps(document, indent=2))
+
+
+def _install(requirements: Path, target: Path, build: Mapping[str, str]) -> None:
+    uv = shutil.which("uv") or shutil.which("uv", path=str(ROOT / ".uv" / "bin"))
+    version = build["BuildMethod"].removeprefix("python")
+    if uv is None:
+        raise BuildError(
+            f"there is neither a working python{version} with pip, on PATH or under ~/.pyenv/versions, "
+            f"nor uv, and one of them builds the layer: install Python {version}, or call make .uv/bin/uv"
+        )
+    platform = f"{build['BuildArchitecture']}-{_PLATFORM}"
+    told = ["--target", str(target), "--python-version", version, "--python-platform", platform]
+    exactly = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--link-mode", "copy"]
+    install = [uv, "pip", "install", "--quiet", "--python", sys.executable, "-r", str(requirements)]
+    if subprocess.run([*install, *told, *exactly], check=False).returncode != 0:
+        raise BuildError("uv could not install what the layer needs; what it says stands above")
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
 
 
 def main() -> int:

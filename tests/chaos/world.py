@@ -67,6 +67,7 @@ READS = frozenset(
         "ListModelPackages",
         "ListTags",
         "DescribeAlarms",
+        "ListBuildsForProject",
     }
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -418,6 +419,7 @@ def test_every_function_that_moves_endpoints_may_do_all_of_it(
         ours.scaling.register(group, Autoscaling(min=least, max=3, backlog_per_instance=3))
         ours.settle(group)
     ours.scaling.deregister(group)
+    assert list(ours.container_logs.read(group, datetime.now(UTC) - timedelta(hours=1), of_new=True))
     ours.hosting.retag(group, {"a": "c"}, ["b"])
     ours.hosting.remove(group)
     ours.watch.delete(group)

@@ -16,8 +16,10 @@ from pydantic import BaseModel, ValidationError
 from samtranslator.yaml_helper import yaml_parse
 
 from modelgate.events import (
+    BuildStateChange,
     EndpointStateChange,
     Envelope,
+    ImageScanned,
     InspectionPaused,
     Instruction,
     ModelPackageStateChange,
@@ -27,7 +29,11 @@ from modelgate.events import (
 
 ROOT = Path(__file__).parents[2]
 INTAKE = "modelgate-intake-123456789012"
+NAMES = {"Intake": INTAKE, "Builder": "modelgate-images"}
 MODELS: dict[str, type[BaseModel]] = {
+    "source_uploaded": ObjectCreated,
+    "build_finished": BuildStateChange,
+    "image_scanned": ImageScanned,
     "model_uploaded": ObjectCreated,
     "inspection_paused": InspectionPaused,
     "approval_changed": ModelPackageStateChange,
@@ -59,9 +65,9 @@ def _pattern(rule: Any) -> Any:
 
 
 def _resolved(pattern: Any) -> Any:
-    if pattern == {"Ref": "Intake"}:
-        return INTAKE
     if isinstance(pattern, dict):
+        if "Ref" in pattern:
+            return NAMES[pattern["Ref"]]
         return {key: _resolved(value) for key, value in pattern.items()}
     return [_resolved(each) for each in pattern] if isinstance(pattern, list) else pattern
 

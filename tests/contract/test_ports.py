@@ -129,9 +129,20 @@ def test_a_copy_is_of_the_version_that_was_named(world: World, group: str) -> No
 def test_a_tag_is_resolved_to_the_digest_that_it_names(world: World, group: str) -> None:
     digest = world.push(group, "v1")
     assert digest.startswith("sha256:")
-    assert world.images.digest(group, "v1") == digest
-    assert world.images.digest(group, "v2") is None
-    assert world.images.digest(f"{group}-other", "v1") is None
+    found = world.images.find(group, "v1")
+    assert found is not None
+    assert (found.repository, found.digest, found.tags) == (group, digest, ("v1",))
+    assert world.images.find(group, digest) == found
+    assert world.images.find(group, "v2") is None
+    assert world.images.find(f"{group}-other", "v1") is None
+
+
+def test_repositories_are_made_once_and_have_a_home(world: World, group: str) -> None:
+    assert world.images.home(group) is None
+    home = world.images.make_home(group)
+    assert home.endswith(f"/{group}")
+    assert world.images.home(group) == world.images.make_home(group) == home
+    assert world.images.make_cache(group).endswith(f"/modelgate-cache/{group}")
 
 
 # ── the table ─────────────────────────────────────────────────────────────────────────────────────
@@ -540,6 +551,34 @@ def test_alarms_are_deleted_and_deleting_none_is_the_same(world: World, group: s
     world.watch.delete(group)
     world.watch.put(group, ONLY_ERRORS)
     assert world.watch.quiet(group, ONLY_ERRORS) == (alarm,)
+
+
+# ── the logs of containers ────────────────────────────────────────────────────────────────────────
+def lines_of(world: World, group: str, since: datetime, *, of_new: bool) -> str:
+    containers = world.container_logs.read(group, since, of_new=of_new)
+    return "\n".join(line.text for container in containers for line in container)
+
+
+def test_an_endpoint_whose_containers_wrote_nothing_has_no_log(world: World, group: str) -> None:
+    assert world.container_logs.group_of(group).endswith(f"/{group}")
+    assert list(world.container_logs.read(group, datetime.now(UTC), of_new=False)) == []
+
+
+def test_what_a_container_wrote_that_never_came_up_is_told_from_what_those_before_it_wrote(
+    world: World, group: str
+) -> None:
+    served(world, group)
+    version = approved(world, group, script=NEVER_LOADS)
+    package = world.registry.describe(group, version)
+    assert package is not None
+    made(world, group, f"{group}-b", version=version)
+    assert lines_of(world, group, package.modified_at, of_new=True) == ""
+    world.hosting.update(group, f"{group}-b", Change())
+    world.settle(group)
+    assert "weights are missing" in lines_of(world, group, package.modified_at, of_new=True)
+    assert "weights are missing" in lines_of(world, group, package.modified_at, of_new=False)
+    later = datetime.now(UTC) + timedelta(hours=1)
+    assert lines_of(world, group, later, of_new=True) == lines_of(world, group, later, of_new=False) == ""
 
 
 # ── predictions ───────────────────────────────────────────────────────────────────────────────────

@@ -15,15 +15,28 @@ from modelgate.aws.cloudwatch import EndpointAlarms
 from modelgate.aws.dynamodb import DynamoTable
 from modelgate.aws.ecr import EcrImages
 from modelgate.aws.eventbridge import EventBridgeBus
+from modelgate.aws.logs import EndpointLogs
 from modelgate.aws.s3 import S3Bucket
 from modelgate.aws.sagemaker import STACK_TAG, SageMakerHosting, SageMakerRegistry
 from modelgate.aws.sagemaker_runtime import SageMakerPredictions
 from modelgate.policy import DeploymentPolicy
-from modelgate.ports import Bucket, Bus, Hosting, Images, Predictions, Registry, Scaling, Table, Watch
+from modelgate.ports import (
+    Bucket,
+    Bus,
+    ContainerLogs,
+    Hosting,
+    Images,
+    Predictions,
+    Registry,
+    Scaling,
+    Table,
+    Watch,
+)
 from modelgate.registry.package import RegisteredContainer, Registration
 from modelgate.submission import Lineage
-from tests.fakes.aws import Calls, Clock, FakeBucket, FakeBus, FakeImages, FakeTable
-from tests.fakes.sagemaker import FakeHosting, FakeSageMaker, FakeScaling, FakeWatch
+from tests.fakes.aws import Calls, Clock, FakeBucket, FakeBus, FakeTable
+from tests.fakes.builds import FakeImages
+from tests.fakes.sagemaker import FakeContainerLogs, FakeHosting, FakeSageMaker, FakeScaling, FakeWatch
 from tests.simulation.chain import FAILS_TO_PREDICT, NEVER_LOADS, SCRIPT, artifact
 
 ARN = "arn:aws:sagemaker:eu-central-1:123456789012"
@@ -59,6 +72,7 @@ class World:
     scaling: Scaling
     watch: Watch
     predictions: Predictions
+    container_logs: ContainerLogs
     upload: Callable[[str, bytes], str]
     keep: Callable[[str, bytes], str]
     push: Callable[[str, str], str]
@@ -94,10 +108,7 @@ def in_memory() -> World:
         found = sagemaker.endpoint(endpoint)
         return found.tags if found else {}
 
-    def push(repository: str, tag: str) -> str:
-        return images.digests.setdefault((repository, tag), f"sha256:{len(images.digests):064x}")
-
-    images = FakeImages(calls)
+    images = FakeImages(calls, Clock(datetime.now(UTC)))
     return World(
         bucket,
         images,
@@ -108,9 +119,10 @@ def in_memory() -> World:
         FakeScaling(calls, sagemaker),
         FakeWatch(calls, sagemaker),
         sagemaker,
+        FakeContainerLogs(calls, sagemaker),
         upload=lambda key, body: bucket.put(key, body).version,
         keep=lambda key, body: f"s3://{bucket.name}/{bucket.put(key, body).key}",
-        push=push,
+        push=images.push,
         approve=lambda group, version: sagemaker.decide(group, version, "Approved"),
         settle=settle,
         announced=lambda: [each.id for each in bus.announced],
@@ -167,7 +179,7 @@ def on(cloud: LocalCloud, function: str | None = None) -> World:
 
     return World(
         S3Bucket(client("s3"), name),
-        EcrImages(client("ecr")),
+        EcrImages(client("ecr"), STACK),
         DynamoTable(client("dynamodb"), cloud.outputs["Table"]),
         EventBridgeBus(client("events"), cloud.outputs["Bus"]),
         SageMakerRegistry(client("sagemaker"), ARN),
@@ -175,6 +187,7 @@ def on(cloud: LocalCloud, function: str | None = None) -> World:
         InstanceScaling(client("application-autoscaling"), client("cloudwatch"), STACK),
         EndpointAlarms(client("cloudwatch"), STACK),
         SageMakerPredictions(client("sagemaker-runtime"), name),
+        EndpointLogs(client("logs")),
         upload=lambda key, body: str(s3.put_object(Bucket=name, Key=key, Body=body)["VersionId"]),
         keep=keep,
         push=push,

@@ -144,21 +144,6 @@ def _version(key: str, number: int, body: bytes) -> ObjectVersion:
     return ObjectVersion(key, f"v{number}", len(body), f'"{etag}"')
 
 
-class FakeImages:
-    """A `modelgate.ports.Images`.
-
-    Attributes:
-        digests: by repository and tag.
-    """
-
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
-        self.digests: dict[tuple[str, str], str] = {}
-
-    def digest(self, repository: str, tag: str) -> str | None:
-        return self._calls.make("DescribeImages", lambda: self.digests.get((repository, tag)))
-
-
 class FakeTable:
     """A `modelgate.ports.Table`."""
 

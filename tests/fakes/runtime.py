@@ -9,12 +9,13 @@ from modelgate.deployment.executor import Surroundings
 from modelgate.deployment.smoke import SmokeTester
 from modelgate.observability import Journal
 from modelgate.runtime import Runtime
-from tests.fakes.aws import Calls, Clock, FakeBucket, FakeBus, FakeImages, FakeTable
-from tests.fakes.sagemaker import FakeHosting, FakeSageMaker, FakeScaling, FakeWatch
+from tests.fakes.aws import Calls, Clock, FakeBucket, FakeBus, FakeTable
+from tests.fakes.builds import FakeBuilds, FakeImages
+from tests.fakes.sagemaker import FakeContainerLogs, FakeHosting, FakeSageMaker, FakeScaling, FakeWatch
 
 if TYPE_CHECKING:
     from modelgate.aws.session import Session
-    from modelgate.ports import Bucket, Bus, Images, Registry, Table
+    from modelgate.ports import Bucket, Builds, Bus, Images, Registry, Table
 
 STACK = "modelgate"
 _ENVIRON = {
@@ -33,13 +34,15 @@ class Memory:
         self.clock = Clock()
         self.calls = calls or Calls()
         self.bucket = FakeBucket(self.calls)
-        self.images = FakeImages(self.calls)
+        self.images = FakeImages(self.calls, self.clock)
+        self.builds = FakeBuilds(self.calls, self.clock, self.images)
         self.table = FakeTable(self.calls)
         self.bus = FakeBus(self.calls)
         self.sagemaker = FakeSageMaker(self.calls, self.clock)
         self.hosting = FakeHosting(self.sagemaker)
         self.scaling = FakeScaling(self.calls, self.sagemaker)
         self.watch = FakeWatch(self.calls, self.sagemaker)
+        self.container_logs = FakeContainerLogs(self.calls, self.sagemaker)
 
 
 class _Silent(Journal):
@@ -78,6 +81,10 @@ class MemoryRuntime(Runtime):
         return self._memory.images
 
     @cached_property
+    def _builds(self) -> Builds:
+        return self._memory.builds
+
+    @cached_property
     def _table(self) -> Table:
         return self._memory.table
 
@@ -99,6 +106,7 @@ class MemoryRuntime(Runtime):
             scaling=lambda: memory.scaling,
             watch=lambda: memory.watch,
             smoke_tester=SmokeTester(memory.bucket, lambda: memory.sagemaker, memory.clock),
+            container_logs=lambda: memory.container_logs,
             bus=memory.bus,
             clock=memory.clock,
         )

@@ -20,7 +20,7 @@ from modelgate.errors import (
     Problem,
     Refused,
 )
-from modelgate.ports import Change
+from modelgate.ports import Change, LogLine
 from modelgate.registry.package import APPROVED, PENDING, REJECTED, ModelPackage, Registration
 
 if TYPE_CHECKING:
@@ -84,6 +84,14 @@ class Serving:
     variants: tuple[str, ...] = ("AllTraffic",)
 
 
+@dataclass
+class Container:
+    """What one container wrote, and when it began."""
+
+    began: datetime
+    lines: list[LogLine] = field(default_factory=list)
+
+
 class FakeSageMaker:
     """A `modelgate.ports.Registry`, `Hosting` and `Predictions` over one memory.
 
@@ -99,6 +107,7 @@ class FakeSageMaker:
         scalable: by endpoint, in lower case, what is registered with Application Auto Scaling.
         alarms: by name, the state of each alarm.
         questions: what asynchronous endpoints were asked and have not answered yet.
+        containers: by endpoint, in lower case, every container that ever began there, the oldest first.
     """
 
     def __init__(self, calls: Calls, clock: Clock) -> None:
@@ -121,6 +130,7 @@ class FakeSageMaker:
         self.scalable: dict[str, Autoscaling] = {}
         self.alarms: dict[str, str] = {}
         self.questions: list[tuple[str, str, str]] = []
+        self.containers: dict[str, list[Container]] = {}
 
     # ── what people and time do ───────────────────────────────────────────────────────────────
     def add_package(self, group: str, **metadata: str) -> int:
@@ -190,6 +200,8 @@ class FakeSageMaker:
         trouble = "the model is gone"
         if model and policy:
             trouble = self._trouble(endpoint, model, policy)
+            if trouble != NO_CAPACITY and not endpoint.baking:
+                self._begin(endpoint, model)
         if not trouble and _takes_time(endpoint.change) and not endpoint.baking:
             endpoint.baking = True
             return True
@@ -204,6 +216,17 @@ class FakeSageMaker:
         if model.version in self.never_ping or kind in self.too_small:
             return "did not pass the ping health check"
         return "an alarm went off" if endpoint.tripped or standing else ""
+
+    def _begin(self, endpoint: Serving, model: Model) -> None:
+        self.containers.setdefault(endpoint.name.lower(), []).append(Container(self._clock.now))
+        self.write_log(endpoint.name, f"loading version {model.version}")
+        if model.version in self.never_ping:
+            self.write_log(endpoint.name, f"RuntimeError: the weights are missing in version {model.version}")
+
+    def write_log(self, endpoint: str, text: str) -> None:
+        """The container that began last writes a line."""
+        containers = self.containers.setdefault(endpoint.lower(), [Container(self._clock.now)])
+        containers[-1].lines.append(LogLine(self._clock.now, text))
 
     def _arrive(self, endpoint: Serving, trouble: str) -> None:
         endpoint.failure_reason, endpoint.lacks_capacity = trouble, trouble == NO_CAPACITY
@@ -402,6 +425,7 @@ class FakeSageMaker:
         def answer() -> str:
             version = self.serves(endpoint)
             if version in self.answer_wrongly:
+                self.write_log(endpoint, f"ValueError: version {version} cannot predict")
                 raise ModelFailed("InvokeEndpoint", "ModelError", "could not load the model")
             return f"version {version} says setosa to {test.body}"
 
@@ -425,6 +449,7 @@ class FakeSageMaker:
         endpoint, answer, failure = self.questions.pop(0)
         version = self.serves(endpoint)
         if version in self.answer_wrongly:
+            self.write_log(endpoint, f"ValueError: version {version} cannot predict")
             bucket.put(failure, b"could not load the model")
             return failure
         bucket.put(answer, f"version {version} says setosa".encode())
@@ -507,6 +532,29 @@ class FakeWatch:
             return tuple(name for name in names if self._alarms.get(name) != "ALARM")
 
         return self._calls.make("DescribeAlarms", look)
+
+
+class FakeContainerLogs:
+    """A `modelgate.ports.ContainerLogs`."""
+
+    def __init__(self, calls: Calls, sagemaker: FakeSageMaker) -> None:
+        self._calls = calls
+        self._containers = sagemaker.containers
+
+    def group_of(self, endpoint: str) -> str:
+        return f"/aws/sagemaker/Endpoints/{endpoint}"
+
+    def read(self, endpoint: str, since: datetime, *, of_new: bool) -> Sequence[Sequence[LogLine]]:
+        def began_last() -> list[Container]:
+            began = self._containers.get(endpoint.lower(), [])
+            return [each for each in reversed(began) if each.began >= since or not of_new][:3]
+
+        def written(container: Container) -> list[LogLine]:
+            return self._calls.make(
+                "GetLogEvents", lambda: [line for line in container.lines if line.at >= since]
+            )
+
+        return [written(each) for each in self._calls.make("DescribeLogStreams", began_last)]
 
 
 def _alarm_names(endpoint: str, alarms: Alarms) -> list[str]:

@@ -52,7 +52,7 @@ def test_three_quick_approvals_end_at_the_last_one(chain: Chain, tmp_path: Path)
     assert set(chain.versions().values()) == {"Approved"}
 
 
-def test_a_silent_rollback_is_a_failure_with_the_reason(chain: Chain) -> None:
+def test_a_silent_rollback_is_a_failure_with_the_reason_and_the_last_log_lines(chain: Chain) -> None:
     chain.deploy("first")
     version = chain.deploy("second", NEVER_LOADS)
     assert chain.endpoint()["EndpointStatus"] == "InService"
@@ -60,7 +60,11 @@ def test_a_silent_rollback_is_a_failure_with_the_reason(chain: Chain) -> None:
     package = chain.package(version)
     assert package["ModelApprovalStatus"] == "Rejected"
     assert "did not pass the ping health check" in package["ApprovalDescription"]
-    assert chain.news()[-1] == "Deployment Failed"
+    assert package["ApprovalDescription"].endswith("RuntimeError: weights are missing")
+    failed = chain.announcements()[-1]
+    assert failed["detail-type"] == "Deployment Failed"
+    assert failed["detail"]["log_lines"][-1] == "RuntimeError: weights are missing"
+    assert failed["detail"]["log_group"] == f"/aws/sagemaker/Endpoints/{chain.group}"
     assert chain.outcomes() == [(1, "live"), (2, "failed")]
 
 
@@ -76,6 +80,7 @@ def test_a_version_that_cannot_answer_is_rejected_and_the_one_before_it_serves(c
 def test_a_first_creation_that_fails_leaves_no_endpoint_and_the_next_version_gets_one(chain: Chain) -> None:
     version = chain.deploy("first", NEVER_LOADS)
     assert chain.versions() == {version: "Rejected"}
+    assert "weights are missing" in chain.package(version)["ApprovalDescription"]
     client = chain.cloud.client("sagemaker")
     with pytest.raises(client.exceptions.ClientError, match="Could not find endpoint"):
         chain.endpoint()

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
-from build import BuildError, interpreter, runtime
+import build as module
+from build import BuildError, build, interpreter, runtime
 
 
 def program(path: Path, exit_code: int) -> Path:
@@ -40,7 +42,18 @@ def test_behind_a_shim_that_does_not_start_one_of_pyenvs_is_found(shim: Path, tm
     assert interpreter("python3.13") == works
 
 
-def test_without_any_the_error_says_how_to_get_one(shim: Path) -> None:
+def test_without_any_and_without_uv_the_error_says_what_would_help(
+    shim: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert shim.exists()
-    with pytest.raises(BuildError, match=r"uv python install 3\.13, or pyenv install 3\.13"):
-        interpreter("python3.13")
+    assert interpreter("python3.13") is None
+    (tmp_path / "layers").mkdir()
+    layer = {"ContentUri": "layers/"}
+    built = {"BuildMethod": "python3.13", "BuildArchitecture": "x86_64"}
+    core = {"Type": "AWS::Serverless::LayerVersion", "Properties": layer, "Metadata": built}
+    runtime = {"Globals": {"Function": {"Runtime": "python3.13"}}, "Resources": {"Core": core}}
+    (tmp_path / "template.yaml").write_text(yaml.safe_dump(runtime))
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(module, "BUILT", tmp_path / "built")
+    with pytest.raises(BuildError, match=r"neither a working python3\.13 with pip.* nor uv"):
+        build()

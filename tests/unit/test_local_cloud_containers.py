@@ -1,4 +1,4 @@
-"""The stand-ins for the prebuilt containers keep their documented contracts."""
+"""The stand-ins for prebuilt containers keep their contracts; and what of real ones needs no engine."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from localcloud import Pace
 from localcloud.containers import arrays, sklearn
 from localcloud.containers.http_contract import Invocation, Refusal, Request
+from localcloud.docker_container import lines
+from localcloud.instance_types import Instance, instance
+from localcloud.serving import ContainerError, ContainerSpec, ServingContainer
 
 WHOLE = """
 def model_fn(folder):
@@ -130,3 +137,65 @@ def test_a_container_ends_when_whoever_started_it_is_gone(tmp_path: Path) -> Non
         assert process.stdout.readline().startswith(b"serving on port")
         process.stdin.close()
         assert process.wait(20) == 0
+
+
+# ── images of one's own ───────────────────────────────────────────────────────────────────────────
+
+
+class Nobody:
+    """What was started, and answers nothing."""
+
+    address = ("127.0.0.1", 0)
+
+    def __init__(self) -> None:
+        self.up = True
+
+    def is_up(self) -> bool:
+        return self.up
+
+    def stop(self, grace: float) -> None:
+        self.up = False
+
+
+def test_who_is_stopped_while_it_starts_does_not_stay() -> None:
+    started = Nobody()
+    folders: list[Path] = []
+
+    def run(_spec: ContainerSpec, root: Path, _write: object) -> Nobody:
+        folders.append(root)
+        container.stop()
+        return started
+
+    spec = ContainerSpec("image", None, {}, None, "iris", "AllTraffic", 1.0)
+    container = ServingContainer(
+        spec,
+        run=run,
+        pace=Pace(),
+        lay_down=lambda _data, _folder: None,
+        write_log=lambda _stream, _line: None,
+        instance="i-1",
+    )
+    with pytest.raises(ContainerError, match="stopped before the container had started"):
+        container.start()
+    assert not started.up
+    assert not any(folder.exists() for folder in folders)
+    assert not container.comes_to_serve()
+
+
+@given(
+    st.lists(st.text(st.characters(exclude_characters="\n", codec="utf-8"), max_size=4), max_size=4),
+    st.data(),
+)
+def test_lines_are_the_same_however_their_bytes_are_cut(written: list[str], data: st.DataObject) -> None:
+    content = "".join(f"{line}\n" for line in written).encode()
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(content)))))
+    edges = [0, *cuts, len(content)]
+    pieces = [content[first:last] for first, last in pairwise(edges)]
+    assert list(lines(pieces)) == written
+    assert list(lines([*pieces, b"no end"])) == [*written, "no end"]
+
+
+def test_an_instance_has_what_the_one_of_ec2_has() -> None:
+    assert instance("ml.m5.large") == Instance(vcpus=2, memory=8 << 30)
+    assert instance("ml.c5.xlarge") == Instance(vcpus=4, memory=8 << 30)
+    assert instance("ml.none.large") is None

@@ -113,7 +113,14 @@ def resolved(tmp_path: Path, text: str, **parameters: str) -> ResolvedTemplate:
     """A template, read."""
     path = tmp_path / "template.yaml"
     path.write_text(text)
-    return read(path, stack_name="s", region="eu-central-1", url="http://cloud", parameters=parameters)
+    return read(
+        path,
+        stack_name="s",
+        region="eu-central-1",
+        url="http://cloud",
+        registry="cloud:5000",
+        parameters=parameters,
+    )
 
 
 def test_intrinsic_functions_are_resolved(tmp_path: Path) -> None:

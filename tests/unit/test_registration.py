@@ -10,6 +10,7 @@ import random
 import pytest
 
 from modelgate.announcements import Kind
+from modelgate.builds.findings import Scan
 from modelgate.errors import Invalid, NotYet, Throttled, TimedOut
 from tests.fakes.aws import Crash
 from tests.fakes.registration import TIME_LIMIT, Registration
@@ -287,7 +288,7 @@ def test_a_model_of_a_hub_needs_no_artifact(iris: Registration) -> None:
     ["trees:v3", "123456789012.dkr.ecr.eu-central-1.amazonaws.com/trees:v3", f"trees@sha256:{7:064x}"],
 )
 def test_an_image_of_ones_own_is_registered_by_its_digest(iris: Registration, image: str) -> None:
-    iris.memory.images.digests["trees", "v3"] = f"sha256:{7:064x}"
+    iris.memory.images.push("trees", "v3", digest=f"sha256:{7:064x}")
     iris.upload("model.tar.gz", artifact("x"))
     iris.receive(iris.upload("manifest.yaml", manifest(container={"image": image})))
     (registered,) = iris.sagemaker.registrations
@@ -306,13 +307,62 @@ def test_an_image_of_ones_own_is_registered_by_its_digest(iris: Registration, im
     ],
 )
 def test_an_image_that_could_not_be_pulled_is_refused(iris: Registration, image: str, found: str) -> None:
-    iris.memory.images.digests["trees", "v3"] = f"sha256:{7:064x}"
+    iris.memory.images.push("trees", "v3", digest=f"sha256:{7:064x}")
     iris.upload("model.tar.gz", artifact("x"))
     iris.receive(iris.upload("manifest.yaml", manifest(container={"image": image})))
     assert iris.status() == "refused"
     (problem,) = iris.report()["problems"]
     assert problem["where"] == "manifest.yaml: container.image"
     assert found in problem["found"]
+
+
+def test_an_image_that_is_not_in_the_registry_is_refused_by_its_digest_too(iris: Registration) -> None:
+    iris.memory.images.push("trees", "v3")
+    iris.upload("model.tar.gz", artifact("x"))
+    iris.receive(iris.upload("manifest.yaml", manifest(container={"image": f"trees@sha256:{9:064x}"})))
+    assert "there is no image trees@sha256:" in iris.report()["problems"][0]["found"]
+
+
+@pytest.mark.parametrize(
+    ("scan", "status"),
+    [
+        (Scan("complete", {"HIGH": 3}), "registered"),
+        (Scan("complete", {"CRITICAL": 1}), "refused"),
+        (Scan("failed", {}, "UNSUPPORTED_IMAGE"), "refused"),
+        (None, "refused"),
+    ],
+)
+def test_the_groups_policy_says_what_a_scan_may_find(
+    iris: Registration, scan: Scan | None, status: str
+) -> None:
+    iris.bucket.put("policies/iris.yaml", b"image: {max_severity: HIGH}")
+    digest = iris.memory.images.push("trees", "v3")
+    if scan:
+        iris.memory.images.scans[digest] = scan
+    iris.upload("model.tar.gz", artifact("x"))
+    iris.receive(iris.upload("manifest.yaml", manifest(container={"image": "trees:v3"})))
+    assert iris.status() == status
+
+
+def test_a_submission_waits_until_its_image_is_scanned(iris: Registration) -> None:
+    iris.bucket.put("policies/iris.yaml", b"image: {max_severity: HIGH}")
+    digest = iris.memory.images.push("trees", "v3")
+    iris.memory.images.scans[digest] = Scan("pending", {})
+    iris.upload("model.tar.gz", artifact("x"))
+    key = iris.upload("manifest.yaml", manifest(container={"image": "trees:v3"}))
+    with pytest.raises(NotYet, match="still being scanned"):
+        iris.receive(key, "one")
+    iris.memory.images.scans[digest] = Scan("complete", {})
+    iris.receive(key, "one")
+    assert iris.status() == "registered"
+
+
+def test_an_image_outside_of_aws_is_taken_as_it_is_written(iris: Registration) -> None:
+    image = "registry.example.com/trees:v3"
+    iris.memory.images.push("trees", "v3")
+    iris.upload("model.tar.gz", artifact("x"))
+    iris.receive(iris.upload("manifest.yaml", manifest(container={"image": image})))
+    assert iris.sagemaker.registrations[0].containers[0].image == image
 
 
 def test_an_explicit_image_of_somebody_else_is_taken_as_it_is_written(iris: Registration) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, Literal
 
 import boto3
 
@@ -19,18 +20,24 @@ from localcloud.bucket_policies import BucketPolicies
 from localcloud.calls import ACCOUNT, Caller, Operation, now
 from localcloud.clients import Clients
 from localcloud.cloudformation import CloudFormationService
+from localcloud.codebuild.service import CodeBuild
 from localcloud.credentials import Identities
 from localcloud.destinations import Destinations
+from localcloud.docker_container import DockerContainers
+from localcloud.ecr.service import Ecr
+from localcloud.engine import Engine
 from localcloud.eventbridge import EventBridge
 from localcloud.faults import Faults, HandlerDied
-from localcloud.front import Backend, Front, caller_identity
+from localcloud.front import Backend, Front
 from localcloud.function_logs import restore_output, route_output
-from localcloud.functions import FunctionSettings, InProcessInvoker, RunningIn
+from localcloud.functions import ExecutionEnvironments, FunctionSettings, Invoker
 from localcloud.http_server import HttpServer
+from localcloud.in_process import InProcess, RunningIn
 from localcloud.inference_pipeline import InferencePipeline
 from localcloud.lambda_service import LambdaService
 from localcloud.model_data import ModelDataReader
 from localcloud.moto_state import MotoState
+from localcloud.own_images import OwnImages
 from localcloud.pace import Pace
 from localcloud.s3_events import S3Events
 from localcloud.s3_objects import S3Objects
@@ -42,10 +49,14 @@ from localcloud.sagemaker.invocations import Containers, Invocations
 from localcloud.sagemaker.registry import ModelRegistry
 from localcloud.sagemaker.tags import Tags
 from localcloud.schedule import InFlight, Scheduler
-from localcloud.serving import ContainerSpec, ServingProcess
+from localcloud.security_tokens import SecurityTokens
+from localcloud.serving import ContainerSpec, Run, ServingContainer, family
 from localcloud.stack import StackBuilder
+from localcloud.stand_in import StandIn
 from localcloud.template import ResolvedTemplate, read
 from localcloud.timeline import Timeline
+
+Handlers = Literal["process", "sam"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,7 @@ class Settings:
     stack_name: str
     serving_python: str
     running_in: RunningIn
+    handlers: Handlers
 
 
 class Parts:
@@ -100,12 +112,30 @@ class Parts:
         self.tags = Tags(
             lambda arn: any(kept.exists(arn) for kept in (self.registry, self.definitions, self.hosting))
         )
-        self.access = AccessControl(self.moto, self.tags.of)
+        self.access = AccessControl(self.moto, self._tags_of)
+        self.ecr = Ecr(
+            region=settings.region,
+            moto=self.moto,
+            events=self.events,
+            scheduler=self.scheduler,
+            pace=settings.pace,
+            access=self.access,
+            broke=self.in_flight.broke,
+        )
+        own_images = OwnImages(self.ecr, self._caller, self.client_of)
+        self.engine = Engine()
+        self.docker_containers = DockerContainers(
+            self.engine, own_images, cloud=self.url.rpartition(":")[2], region=settings.region
+        )
         self.alarms = Alarms(self.moto, self.access, settings.region, self._caller)
         self.registry = ModelRegistry(settings.region, self.events, self.tags)
         self.model_data = ModelDataReader(settings.region, self.client_of)
         self.definitions = Definitions(
-            settings.region, self.registry, self.tags, self.model_data.complaint_about
+            settings.region,
+            self.registry,
+            self.tags,
+            self.model_data.complaint_about,
+            own_images.resolved,
         )
         self.hosting = Hosting(
             region=settings.region,
@@ -119,6 +149,18 @@ class Parts:
             alarms=self.alarms,
             targets=ScalableTargets(self.moto, self.access),
         )
+        self.codebuild = CodeBuild(
+            region=settings.region,
+            url=self.url,
+            moto=self.moto,
+            events=self.events,
+            scheduler=self.scheduler,
+            engine=self.engine,
+            client_of=self.client_of,
+            caller_of=self._caller,
+            issue=self.identities.issue,
+        )
+        self.environments = self._environments()
         self.invoker = self._invoker([])
 
     def build(self) -> None:
@@ -129,10 +171,12 @@ class Parts:
             stack_name=settings.stack_name,
             region=settings.region,
             url=self.url,
+            registry=self.ecr.host,
             parameters=settings.parameters,
         )
         builder = StackBuilder(self.template, self.clients)
-        self.invoker = self._invoker(builder.functions())
+        functions = builder.functions()
+        self.invoker = self._invoker(functions)
         self.destinations.bind(self.invoker)
         cloudformation = CloudFormationService(self.template, settings.stack_name, settings.region)
         bucket_policies = BucketPolicies(self.moto)
@@ -145,10 +189,12 @@ class Parts:
                 **self.tags.operations,
             },
             "sagemaker-runtime": self._runtime(),
+            "codebuild": self.codebuild.operations,
             "lambda": LambdaService(self.invoker).operations,
             "cloudformation": cloudformation.operations,
             "events": self.events.operations,
-            "sts": {"GetCallerIdentity": caller_identity},
+            "ecr": self.ecr.operations,
+            "sts": SecurityTokens(self.moto, self.identities).operations,
             "s3": {**bucket_policies.operations, **s3_objects.operations},
         }
         s3_events = S3Events(self.moto, self.events)
@@ -166,6 +212,7 @@ class Parts:
             )
         )
         builder.build()
+        self.environments.start(functions)
         route_output()
 
     def _runtime(self) -> dict[str, Operation]:
@@ -182,10 +229,14 @@ class Parts:
     def stop(self) -> None:
         """End everything, in the order in which nothing is left to call what has ended."""
         self.scheduler.halt()
+        self.codebuild.stop()
         self.hosting.stop()
         self.scheduler.join()
+        self.docker_containers.close()
         self.invoker.stop()
+        self.engine.close()
         self.clients.close()
+        self.ecr.stop()
         self.server.stop()
         self.moto.stop()
         restore_output()
@@ -197,20 +248,26 @@ class Parts:
         instance = f"i-{uuid.uuid4().hex[:17]}"
         return InferencePipeline([self._container(spec, role, instance) for spec in specs])
 
-    def _container(self, spec: ContainerSpec, role: str, instance: str) -> ServingProcess:
+    def _container(self, spec: ContainerSpec, role: str, instance: str) -> ServingContainer:
         group = f"/aws/sagemaker/Endpoints/{spec.endpoint}"
 
         def write_log(stream: str, line: str) -> None:
             self.moto.write_log(group, stream, [(int(now().timestamp() * 1000), line)])
 
-        return ServingProcess(
+        return ServingContainer(
             spec,
-            python=self._settings.serving_python,
+            run=self._run(spec.image, role),
             pace=self._settings.pace,
             lay_down=lambda data, folder: self.model_data.lay_down(data, role, folder),
             write_log=write_log,
             instance=instance,
         )
+
+    def _run(self, image: str, role: str) -> Run:
+        """What starts containers of an image: who pushes one of a prebuilt image's name wants that one."""
+        if family(image) is not None and not self.ecr.holds(image):
+            return partial(StandIn, python=self._settings.serving_python)
+        return partial(self.docker_containers.run, role=role)
 
     def client_of(self, role: str, service: str) -> Any:
         """A client with the rights of an execution role, by its ARN."""
@@ -223,26 +280,43 @@ class Parts:
         known = self.moto.role_policies(name) is not None
         return Caller(f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/SageMaker", role=name if known else None)
 
-    def _invoker(self, functions: list[FunctionSettings]) -> InProcessInvoker:
-        settings = self._settings
-        return InProcessInvoker(
+    def _tags_of(self, arn: str) -> Mapping[str, str]:
+        return self.moto.repository_tags(arn) if arn.startswith("arn:aws:ecr:") else self.tags.of(arn)
+
+    def _invoker(self, functions: list[FunctionSettings]) -> Invoker:
+        return Invoker(
             functions,
-            region=settings.region,
-            pace=settings.pace,
+            self.environments,
+            pace=self._settings.pace,
             scheduler=self.scheduler,
             in_flight=self.in_flight,
-            session=self._session,
-            running_in=settings.running_in,
-            write_log=self.moto.write_log,
-            on_line=self._timeline.logged,
             destination=self.destinations.failed_invocation,
             done=self._timeline.ran,
         )
 
+    def _environments(self) -> ExecutionEnvironments:
+        if self._settings.handlers == "sam":
+            from localcloud.sam.containers import SamContainers
+
+            return SamContainers(
+                self._settings.template,
+                port=int(self.url.rpartition(":")[2]),
+                region=self._region,
+                engine=self.engine,
+                credentials=lambda settings: self.identities.issue(_role_of(settings)),
+                write_log=self.moto.write_log,
+                on_line=self._timeline.logged,
+            )
+        return InProcess(
+            session=self._session,
+            running_in=self._settings.running_in,
+            write_log=self.moto.write_log,
+            on_line=self._timeline.logged,
+            region=self._region,
+        )
+
     def _session(self, settings: FunctionSettings, dead: Event) -> boto3.Session:
         """A session with the credentials of a function's role, whose calls the faults can meet."""
-        arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/{settings.role}/{settings.name}"
-        caller = Caller(arn, role=settings.role, function=settings.logical_id)
         faults, name = self._faults, settings.logical_id
 
         def before(operation: str) -> None:
@@ -251,7 +325,13 @@ class Parts:
             faults.in_handler(operation, name, "before")
 
         return self.clients.session(
-            self.identities.issue(caller),
+            self.identities.issue(_role_of(settings)),
             before=before,
             after=lambda operation: faults.in_handler(operation, name, "after"),
         )
+
+
+def _role_of(settings: FunctionSettings) -> Caller:
+    """Who a function calls as."""
+    arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/{settings.role}/{settings.name}"
+    return Caller(arn, role=settings.role, function=settings.logical_id)

@@ -10,13 +10,15 @@ from typing import Any, Self
 
 import boto3
 
-from localcloud.assembly import Parts, Settings
+from localcloud.assembly import Handlers, Parts, Settings
 from localcloud.calls import ACCOUNT
 from localcloud.credentials import USER
+from localcloud.ecr.scans import ScanStatus
 from localcloud.errors import AnotherIsRunningError
 from localcloud.eventbridge import Event
 from localcloud.faults import Faults
-from localcloud.functions import FunctionSettings, Invocation, RunningIn, modelgate_surroundings
+from localcloud.functions import FunctionSettings, Invocation
+from localcloud.in_process import RunningIn, modelgate_surroundings
 from localcloud.pace import Pace
 from localcloud.serving import default_python
 from localcloud.stack import NOT_SIMULATED
@@ -29,18 +31,21 @@ LIMITS = (
     "no quotas, no eventual consistency, and no throttling but what is asked for in faults",
     "signatures are not verified; a key that was not handed out here is the user's, who may do everything",
     "one region: the local cloud's own services do not look at the region that a client signs for",
-    "roles limit what functions and containers call; sts:AssumeRole gives the user's rights",
+    "sts:AssumeRole asks no trust policy; under a role that is not here it gives the user's rights",
     "DeleteObjects deletes nothing at all if one of its objects may not be deleted",
     "schedules do not fire by themselves: fire() does it",
     "an endpoint has one instance for each variant, whatever its instance count",
+    "images of one's own are run by a Docker Engine of this machine; two prebuilt ones have stand-ins",
+    "containers have no credentials of their role, and one that dies while it serves is not started again",
+    "a serverless container has all vCPUs of this machine; VpcConfig changes nothing",
     "alarms change by SetAlarmState only; those that are new are OK, and not INSUFFICIENT_DATA",
     "the waits of a deployment are shortened; MaximumExecutionTimeoutInSeconds never runs out",
     "a rollback goes back at once, whatever its batch size; Inf1 instances are deployed like others",
     "scalable targets move a variant into their bounds once, when they are registered; no policy scales",
     "shadow variants are kept and not carried out",
     "asynchronous requests never expire, and a request in data capture has a file of its own",
-    "functions run in this process, on its Python; memory and layers are not theirs alone",
-    "a function that runs into its time limit has failed, and ends at its next call of AWS",
+    "scans of images find what scans_find() told; ECR's PutImage takes images whose layers were never pushed",
+    "ECR mounts no layers of other repositories, and forgets none; a repository's policies change nothing",
 )
 
 
@@ -54,10 +59,13 @@ class LocalCloud:
         parameters: the template's parameters.
         serving_python: the interpreter that serves models; it needs the frameworks.
         running_in: makes the surroundings of handlers; by default, those of Modelgate's layer.
+        handlers: where the functions run: in this process, or as they were built, in the containers of
+            `sam local start-lambda`, which need a Docker Engine.
 
     Raises (on entering):
         TemplateError: the template holds something that is not known here.
         AnotherIsRunningError: one local cloud runs in this process already.
+        LocalCloudError: the port is taken, or there is no engine or no build for the containers.
     """
 
     def __init__(
@@ -71,11 +79,12 @@ class LocalCloud:
         stack_name: str = "modelgate",
         serving_python: str | None = None,
         running_in: RunningIn = modelgate_surroundings,
+        handlers: Handlers = "process",
     ) -> None:
         self.region = region
         self.stack_name = stack_name
         self.pace = pace or Pace()
-        self.faults = Faults()
+        self.faults = Faults(handlers_can_die=handlers == "process")
         self._settings = Settings(
             template=template,
             port=port,
@@ -85,6 +94,7 @@ class LocalCloud:
             stack_name=stack_name,
             serving_python=serving_python or default_python(),
             running_in=running_in,
+            handlers=handlers,
         )
         self._timeline = Timeline()
         self._parts: Parts | None = None
@@ -190,6 +200,17 @@ class LocalCloud:
         resource = self._started.template.resources.get(rule)
         self._started.events.fire(resource.physical_id if resource is not None else rule)
 
+    def scans_find(self, repository: str, counts: Mapping[str, int], status: ScanStatus = "COMPLETE") -> None:
+        """What the scans of a repository's images find that end from now on; nothing, unless it is told.
+
+        Args:
+            counts: how many findings there are of each severity, such as ``{"CRITICAL": 1}``.
+
+        Raises:
+            LocalCloudError: ECR knows no such severity.
+        """
+        self._started.ecr.scans.find(repository, counts, status)
+
     def publish(self, event: Event, bus: str = "default") -> None:
         """Put an event on a bus as it is, as if its AWS service had sent it."""
         self._started.events.publish(event, bus)
@@ -224,7 +245,8 @@ class LocalCloud:
             less = NOT_SIMULATED.get(resource.type)
             remark = f"  ({less})" if less else ""
             lines.append(f"  {resource.type:<34} {resource.logical_id:<32} {resource.physical_id}{remark}")
-        return "\n".join([*lines, "not as on AWS:", *(f"  - {limit}" for limit in LIMITS)])
+        limits = (*LIMITS, *parts.invoker.limits)
+        return "\n".join([*lines, "not as on AWS:", *(f"  - {limit}" for limit in limits)])
 
     @property
     def _started(self) -> Parts:

@@ -14,7 +14,7 @@ from localcloud.calls import ACCOUNT, now
 from localcloud.clients import Clients
 from localcloud.errors import ServiceError
 from localcloud.eventbridge import Delivery, DeliveryError
-from localcloud.functions import InProcessInvoker
+from localcloud.functions import Invoker
 from localcloud.moto_state import MotoState
 from localcloud.policies import Demand
 
@@ -31,9 +31,9 @@ class Destinations:
     def __init__(self, moto: MotoState, clients: Clients) -> None:
         self._moto = moto
         self._clients = clients
-        self._invoker: InProcessInvoker | None = None
+        self._invoker: Invoker | None = None
 
-    def bind(self, invoker: InProcessInvoker) -> None:
+    def bind(self, invoker: Invoker) -> None:
         """``invoker`` is what calls functions."""
         self._invoker = invoker
 

@@ -31,7 +31,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
 from localcloud.calls import Call
-from localcloud.errors import ConnectionLost, ServiceError
+from localcloud.errors import ConnectionLost, LocalCloudError, ServiceError
 
 if TYPE_CHECKING:
     from localcloud.eventbridge import Delivery
@@ -122,9 +122,14 @@ class _Throttling:
 
 
 class Faults:
-    """The faults that are to come. Those of one operation come in the order in which they were asked for."""
+    """The faults that are to come. Those of one operation come in the order in which they were asked for.
 
-    def __init__(self) -> None:
+    Args:
+        handlers_can_die: whether handlers run where one can be ended at a call.
+    """
+
+    def __init__(self, *, handlers_can_die: bool = True) -> None:
+        self._handlers_can_die = handlers_can_die
         self._lock = Lock()
         self._calls: list[_CallFault] = []
         self._throttlings: list[_Throttling] = []
@@ -173,7 +178,16 @@ class Faults:
         times: int = 1,
         function: str | None = None,
     ) -> None:
-        """The handler that makes the n-th call from now on dies before it, or after its answer has come."""
+        """The handler that makes the n-th call from now on dies before it, or after its answer has come.
+
+        Raises:
+            LocalCloudError: handlers run in containers.
+        """
+        if not self._handlers_can_die:
+            raise LocalCloudError(
+                "handlers run in containers, where none can be ended at a call: "
+                "let them run in this process, or lose the answer of the call instead"
+            )
         self._add(operation, nth, times, function, "die before" if when == "before" else "die after", None)
 
     # ── events ────────────────────────────────────────────────────────────────────────────────────

@@ -27,7 +27,7 @@ from localcloud.s3_objects import S3Objects
 from localcloud.wire import Response, Understood
 
 # Services of which every operation that is not listed is refused, rather than left to moto's idea of it.
-_OURS_ALONE = frozenset({"sagemaker", "sagemaker-runtime", "lambda", "cloudformation"})
+_OURS_ALONE = frozenset({"sagemaker", "sagemaker-runtime", "lambda", "cloudformation", "codebuild"})
 _QUERY_VALIDATION = frozenset({"query", "ec2"})
 
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 
-from localcloud.serving import Answer, ContainerError, ServingProcess
+from localcloud.serving import Answer, ContainerError, ServingContainer
 
 _OK = range(200, 300)
 
@@ -42,7 +42,7 @@ class InferencePipeline:
         containers: in the order in which requests go through them.
     """
 
-    def __init__(self, containers: Sequence[ServingProcess]) -> None:
+    def __init__(self, containers: Sequence[ServingContainer]) -> None:
         self._containers = tuple(containers)
 
     def start(self) -> None:
@@ -86,10 +86,10 @@ class InferencePipeline:
     def stop(self) -> None:
         """SIGTERM to each, and SIGKILL to those that it does not help with."""
         with ThreadPoolExecutor(len(self._containers)) as pool:
-            list(pool.map(ServingProcess.stop, self._containers))
+            list(pool.map(ServingContainer.stop, self._containers))
 
 
-def _ask(container: ServingProcess, body: bytes, headers: Mapping[str, str], limit: float | None) -> Answer:
+def _ask(container: ServingContainer, body: bytes, headers: Mapping[str, str], limit: float | None) -> Answer:
     try:
         return container.invoke(body, headers, limit)
     except TimeoutError as error:

@@ -9,13 +9,13 @@ from typing import Any
 
 from localcloud.calls import Call, Operation, Reply
 from localcloud.errors import ServiceError
-from localcloud.functions import FunctionSettings, InProcessInvoker
+from localcloud.functions import FunctionSettings, Invoker
 
 
 class LambdaService:
     """Answers Lambda's operations; what is not listed is not simulated."""
 
-    def __init__(self, invoker: InProcessInvoker) -> None:
+    def __init__(self, invoker: Invoker) -> None:
         self._invoker = invoker
 
     @property

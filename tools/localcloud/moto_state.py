@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from threading import Lock, RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import moto.backends
 from moto.core.base_backend import BackendDict
@@ -22,6 +21,11 @@ from werkzeug.test import run_wsgi_app
 from localcloud.calls import ACCOUNT
 from localcloud.errors import ServiceError
 from localcloud.wire import Response
+
+if TYPE_CHECKING:
+    from moto.ecr.models import Repository
+
+    from localcloud.ecr.stored_image import StoredImage
 
 __all__ = ["Archive", "EventBus", "EventPattern", "FakeKey", "MotoState", "Replay"]
 
@@ -65,6 +69,7 @@ class MotoState:
         self._region = region
         self._undo = ExitStack()
         self._asked: set[str] = set()
+        self._registry = ""
 
     def start(self) -> None:
         """Empty moto, and keep it from sending S3's events, whose shape is not AWS's."""
@@ -89,7 +94,6 @@ class MotoState:
         """
         with _lock(service):
             self._put_right(service)
-            self._asked.add(service)
             try:
                 chunks, status, headers = run_wsgi_app(_server(), environ, buffered=True)
             except NotImplementedError as error:
@@ -104,10 +108,14 @@ class MotoState:
 
     def _put_right(self, service: str) -> None:
         """Before a service is asked for the first time; importing moto's idea of it takes a while."""
-        if service == "ecr" and service not in self._asked:
-            from moto.ecr.models import Image
+        if service in self._asked:
+            return
+        self._asked.add(service)
+        if service == "ecr":
+            from moto.ecr.models import ECRBackend
 
-            self._undo.enter_context(_replaced(Image, "_create_digest", _create_digest))
+            create = _addressed(ECRBackend.create_repository, self._registry)
+            self._undo.enter_context(_replaced(ECRBackend, "create_repository", create))
 
     # ── EventBridge ───────────────────────────────────────────────────────────────────────────────
 
@@ -243,6 +251,43 @@ class MotoState:
             if (policy.resource_id, policy.scalable_dimension) == (resource_id, dimension)
         ]
 
+    # ── ECR ───────────────────────────────────────────────────────────────────────────────────────
+
+    def put_repositories_at(self, registry: str) -> None:
+        """The repositories that are made from now on lie in the registry of this host and port."""
+        self._registry = registry
+
+    def repository(self, name: str) -> Repository | None:
+        """The ECR repository of this name."""
+        with _lock("ecr"):
+            self._put_right("ecr")
+            found: Repository | None = _backend("ecr", self._region).repositories.get(name)
+            return found
+
+    def repository_tags(self, arn: str) -> dict[str, str]:
+        """The tags of the ECR repository with this ARN."""
+        with _lock("ecr"):
+            self._put_right("ecr")
+            tags: dict[str, str] = _backend("ecr", self._region).tagger.get_tag_dict_for_resource(arn)
+            return tags
+
+    @staticmethod
+    def images(repository: Repository) -> list[StoredImage]:
+        """The images of a repository, to be changed by whoever holds the service."""
+        images: list[Any] = repository.images
+        return images
+
+    @staticmethod
+    def add_image(
+        repository: Repository, manifest: str, media_type: str, digest: str, size: int
+    ) -> StoredImage:
+        """A new image without a tag; whoever calls holds the service."""
+        from localcloud.ecr.stored_image import StoredImage
+
+        image = StoredImage(repository.name, manifest, media_type, digest, size)
+        repository.images.append(image)
+        return image
+
     # ── alarms ────────────────────────────────────────────────────────────────────────────────────
 
     def alarm_state(self, name: str) -> str | None:
@@ -283,9 +328,15 @@ def _backend(service: Any, region: str) -> Any:
     return moto.backends.get_backend(service)[ACCOUNT][region]
 
 
-def _create_digest(image: Any) -> None:
-    """ECR's digest of an image is that of its manifest; moto makes one of its layers' or draws one."""
-    image._image_digest = f"sha256:{hashlib.sha256(image.image_manifest.encode()).hexdigest()}"  # noqa: SLF001
+def _addressed(create: Callable[..., Repository], registry: str) -> Callable[..., Repository]:
+    """moto puts repositories where AWS would, which is nowhere that a docker client could reach from here."""
+
+    def create_addressed(*args: Any, **kwargs: Any) -> Repository:
+        repository = create(*args, **kwargs)
+        repository.uri = f"{registry}/{repository.name}"
+        return repository
+
+    return create_addressed
 
 
 def _text(document: Any) -> str:

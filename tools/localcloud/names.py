@@ -27,6 +27,7 @@ class _Draft:
     stack_name: str
     region: str
     url: str
+    registry: str
     drawn: str
 
     def given(self, member: str) -> str:
@@ -49,9 +50,13 @@ def naming(
     stack_name: str,
     region: str,
     url: str,
+    registry: str,
     drawn: str,
 ) -> Name:
     """The name of a resource.
+
+    Args:
+        registry: host and port at which ECR's repositories lie.
 
     Raises:
         TemplateError: the local cloud does not know the type.
@@ -59,7 +64,7 @@ def naming(
     name = _TYPES.get(type_)
     if name is None:
         raise TemplateError(f"{logical_id}: the local cloud does not know resources of type {type_}")
-    return name(_Draft(logical_id, properties, stack_name, region, url, drawn))
+    return name(_Draft(logical_id, properties, stack_name, region, url, registry, drawn))
 
 
 def _bucket(draft: _Draft) -> Name:
@@ -153,7 +158,7 @@ def _parameter(draft: _Draft) -> Name:
 
 def _repository(draft: _Draft) -> Name:
     name = str(draft.properties.get("RepositoryName") or draft.made.lower())
-    uri = f"{ACCOUNT}.dkr.ecr.{draft.region}.amazonaws.com/{name}"
+    uri = f"{draft.registry}/{name}"
     return Name(name, {"Arn": draft.arn("ecr", f"repository/{name}"), "RepositoryUri": uri})
 
 
@@ -170,6 +175,7 @@ _TYPES: Mapping[str, Callable[[_Draft], Name]] = {
     "AWS::SQS::Queue": _queue,
     "AWS::SQS::QueuePolicy": _nameless,
     "AWS::IAM::Role": _role,
+    "AWS::CodeBuild::Project": _plain("Name", "codebuild", "project/"),
     "AWS::IAM::ManagedPolicy": _managed_policy,
     "AWS::Logs::LogGroup": _log_group,
     "AWS::CloudWatch::Alarm": _alarm,

@@ -24,6 +24,7 @@ class Pace:
         bake_factor: what one second of a DeploymentConfig's waits lasts here: five minutes are 0.15 s.
         alarm_interval: how often the alarms of a deployment are looked at while it waits.
         asynchronous: from InvokeEndpointAsync to the container.
+        scanning: from an image's push, or StartImageScan, to the end of its scan.
     """
 
     creating: float = 0.08
@@ -40,6 +41,7 @@ class Pace:
     bake_factor: float = 0.0005
     alarm_interval: float = 0.02
     asynchronous: float = 0.02
+    scanning: float = 0.05
 
     @classmethod
     def human(cls) -> Pace:
@@ -58,4 +60,5 @@ class Pace:
             bake_factor=0.02,
             alarm_interval=0.5,
             asynchronous=1.0,
+            scanning=3.0,
         )

@@ -222,12 +222,38 @@ def _named(service: str, resource: str, *members: str) -> Callable[[Call, TagsOf
     return found
 
 
-def _ecr(call: Call, _: TagsOf) -> list[Demand]:
+def _ecr(call: Call, tags_of: TagsOf) -> list[Demand]:
     """A repository is in the caller's registry, unless another account's is named."""
-    registry = call.params.get("registryId", ACCOUNT)
-    given = [call.params["repositoryName"]] if "repositoryName" in call.params else []
-    names = given or call.params.get("repositoryNames") or []
+    params = call.params
+    registry = params.get("registryId", ACCOUNT)
+    names = [params["repositoryName"]] if "repositoryName" in params else params.get("repositoryNames") or []
     arns = [f"arn:aws:ecr:{call.region}:{registry}:repository/{name}" for name in names]
+    arns += [params["resourceArn"]] if "resourceArn" in params else []
+    tags = params.get("tags") or []
+    asked: dict[str, Any] = {f"aws:RequestTag/{tag['Key']}": tag["Value"] for tag in tags}
+    if tags or "tagKeys" in params:
+        asked["aws:TagKeys"] = [tag["Key"] for tag in tags] or params["tagKeys"]
+    if not arns:
+        return [Demand(call.name, "*", asked)]
+    actions = [call.name, *(["ecr:TagResource"] if tags and call.operation == "CreateRepository" else [])]
+    return [Demand(action, arn, {**asked, **_ecr_tags(tags_of(arn))}) for action in actions for arn in arns]
+
+
+def _ecr_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    return {f"{prefix}:ResourceTag/{key}": value for key, value in tags.items() for prefix in ("aws", "ecr")}
+
+
+def _codebuild(call: Call, _: TagsOf) -> list[Demand]:
+    """Builds are no resources of their own: who may look at a project may look at its builds."""
+    named = [*call.params.get("ids", []), *([call.params["id"]] if "id" in call.params else [])]
+    names = {each.partition(":build/")[2] or each for each in named}
+    projects = {name.partition(":")[0] for name in names} | {
+        str(call.params[member]).rpartition("project/")[2]
+        for member in ("projectName", "name")
+        if member in call.params
+    }
+    projects |= set(call.params.get("names", []))
+    arns = [f"arn:aws:codebuild:{call.region}:{ACCOUNT}:project/{name}" for name in sorted(projects)]
     return [Demand(call.name, arn) for arn in arns or ["*"]]
 
 
@@ -298,7 +324,7 @@ _SERVICES: Mapping[str, Callable[[Call, TagsOf], list[Demand]]] = {
     "sns": _named("sns", "", "TopicArn", "TargetArn"),
     "ssm": _named("ssm", "parameter/", "Name"),
     "ecr": _ecr,
-    "codebuild": _named("codebuild", "project/", "projectName"),
+    "codebuild": _codebuild,
     "lambda": _lambda,
     "logs": _logs,
     "cloudwatch": _cloudwatch,

@@ -1,19 +1,15 @@
-"""The containers of endpoints, as processes of this machine that keep the same contract.
+"""The containers of endpoints: what SageMaker asks of each of them, whatever it runs in.
 
 "Custom inference code with hosting services" in the SageMaker Developer Guide: the model's data lie in
 ``/opt/ml/model``, ``GET /ping`` answers within two seconds, ``POST /invocations`` within sixty, SIGTERM comes
-before SIGKILL. What is different here: ``/opt/ml`` is a folder of its own for each process, and every value
-of the environment that starts with ``/opt/ml`` is changed to point there.
+before SIGKILL.
 """
 
 from __future__ import annotations
 
 import http.client
-import os
 import re
 import shutil
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -21,14 +17,16 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from localcloud.model_data import ModelData, ModelDataError
 from localcloud.pace import Pace
 
-_OPT_ML = "/opt/ml"
 _PING_SECONDS = 2.0
 _FAMILIES = {"sagemaker-scikit-learn": "sklearn", "sagemaker-xgboost": "xgboost"}
 _REPOSITORY = re.compile(r"^[^/]+/(?P<repository>[^:@]+)")
+
+PREBUILT = tuple(sorted(_FAMILIES))
 
 
 class ContainerError(Exception):
@@ -40,9 +38,13 @@ class ContainerSpec:
     """What a container is started from.
 
     Attributes:
+        image: by its digest, where the image's registry is the local cloud's own.
         data: what lies in ``/opt/ml/model``; nothing does if it is None.
         hostname: its name in an inference pipeline; None if it is alone.
         start_limit: the seconds that its endpoint config gives it to answer ``/ping``.
+        instance_type: what it runs on, such as ``ml.m5.large``; None if it is serverless.
+        memory_mb: what a serverless one has; None on an instance.
+        isolated: whether it reaches no network.
     """
 
     image: str
@@ -52,6 +54,9 @@ class ContainerSpec:
     endpoint: str
     variant: str
     start_limit: float
+    instance_type: str | None = None
+    memory_mb: int | None = None
+    isolated: bool = False
 
     @property
     def name(self) -> str:
@@ -69,13 +74,32 @@ class Answer:
     custom_attributes: str | None
 
 
+class Running(Protocol):
+    """What was started for a container."""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host and the port that it is asked at."""
+
+    def is_up(self) -> bool:
+        """Whether it has not ended yet."""
+
+    def stop(self, grace: float) -> None:
+        """SIGTERM, and SIGKILL ``grace`` seconds later. Returns when its output has been read to the end."""
+
+
+# Starts a container: with its folder, in which its data lie under ``opt/ml/model``, and with what is to be
+# called with each line that it writes. Raises ContainerError.
+Run = Callable[[ContainerSpec, Path, Callable[[str], None]], Running]
+
+
 def family(image: str) -> str | None:
     """The stand-in for an image, by the name of its repository; None if there is none."""
     match = _REPOSITORY.match(image)
     return _FAMILIES.get(match["repository"]) if match else None
 
 
-class ServingProcess:
+class ServingContainer:
     """A container that serves, or is to.
 
     Args:
@@ -88,22 +112,20 @@ class ServingProcess:
         self,
         spec: ContainerSpec,
         *,
-        python: str,
+        run: Run,
         pace: Pace,
         lay_down: Callable[[ModelData, Path], None],
         write_log: Callable[[str, str], None],
         instance: str,
     ) -> None:
         self.spec = spec
-        self._python = python
+        self._run = run
         self._pace = pace
         self._lay_down = lay_down
         self._write_log = write_log
         self.log_stream = "/".join(part for part in (spec.variant, instance, spec.hostname) if part)
         self._root = Path(tempfile.mkdtemp(prefix="localcloud-endpoint-"))
-        self._port = 0
-        self._process: subprocess.Popen[str] | None = None
-        self._reader: threading.Thread | None = None
+        self._running: Running | None = None
         self._stopping = threading.Event()
         self._lock = threading.Lock()
 
@@ -111,46 +133,30 @@ class ServingProcess:
         """Start. It serves when ``/ping`` is answered.
 
         Raises:
-            ContainerError: its model cannot be laid down, or there is no stand-in for the image.
+            ContainerError: its model cannot be laid down, or its image cannot be run.
         """
-        stand_in = family(self.spec.image)
-        if stand_in is None:
-            raise ContainerError(
-                f"The local cloud has no stand-in for the image {self.spec.image}; it has some for "
-                f"{', '.join(sorted(_FAMILIES))}."
-            )
-        self._model_dir.mkdir(parents=True)
+        folder = self._root / "opt/ml/model"
+        folder.mkdir(parents=True)
         if self.spec.data is not None:
             try:
-                self._lay_down(self.spec.data, self._model_dir)
+                self._lay_down(self.spec.data, folder)
             except ModelDataError as error:
                 raise ContainerError(str(error)) from error
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
-        with self._lock:
-            if self._stopping.is_set():
-                raise ContainerError("The local cloud stopped before the container had started.")
-            process = self._process = subprocess.Popen(
-                [self._python, "-m", f"localcloud.containers.{stand_in}", "serve"],
-                env=self._environment(),
-                cwd=self._root,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                # Its end tells the container that this process is gone, however it went.
-                stdin=subprocess.PIPE,
-                text=True,
-                errors="replace",
-            )
-        self._reader = threading.Thread(target=self._read_output, args=(process,), daemon=True)
-        self._reader.start()
+        if not self._stopping.is_set():
+            running = self._run(self.spec, self._root, lambda line: self._write_log(self.log_stream, line))
+            with self._lock:
+                self._running = running
+        if self._stopping.is_set():
+            # It may have been told to while nothing ran that could be stopped.
+            self.stop()
+            raise ContainerError("The local cloud stopped before the container had started.")
 
     def comes_to_serve(self) -> bool:
         """Wait until ``/ping`` is answered; False if it ends before, or its time is over."""
         deadline = time.monotonic() + min(self.spec.start_limit, self._pace.container_start_limit)
-        process = self._process
-        while process is not None and time.monotonic() < deadline and process.poll() is None:
-            if self._answers_ping():
+        running = self._running
+        while running is not None and time.monotonic() < deadline and running.is_up():
+            if self._answers_ping(running):
                 return True
             if self._stopping.wait(self._pace.ping_interval):
                 break
@@ -166,9 +172,12 @@ class ServingProcess:
             TimeoutError: there is no answer within the limit.
             OSError: the container does not listen any more.
         """
+        running = self._running
+        if running is None:
+            raise ConnectionRefusedError("the container was never started")
         longest = self._pace.invocation_limit
         timeout = longest if limit is None else min(limit, longest)
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=timeout)
+        connection = http.client.HTTPConnection(*running.address, timeout=timeout)
         try:
             connection.request("POST", "/invocations", body, dict(headers))
             response = connection.getresponse()
@@ -185,47 +194,14 @@ class ServingProcess:
         """SIGTERM, and SIGKILL if that does not help; what it had on disk goes."""
         with self._lock:
             self._stopping.set()
-            process = self._process
-        if process is not None and process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(self._pace.container_stop_grace)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        if self._reader is not None:
-            self._reader.join(timeout=2)
-        for pipe in (process.stdout, process.stdin) if process is not None else ():
-            if pipe is not None:
-                pipe.close()
+            running = self._running
+        if running is not None:
+            running.stop(self._pace.container_stop_grace)
         shutil.rmtree(self._root, ignore_errors=True)
 
-    @property
-    def _model_dir(self) -> Path:
-        return self._root / "opt/ml/model"
-
-    def _environment(self) -> dict[str, str]:
-        root = f"{self._root}{_OPT_ML}"
-        given = {
-            name: root + value.removeprefix(_OPT_ML) if value.startswith(_OPT_ML) else value
-            for name, value in self.spec.environment.items()
-        }
-        ours = {
-            "PATH": os.environ.get("PATH", ""),
-            "HOME": str(self._root),
-            "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
-            "PYTHONUNBUFFERED": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "OMP_NUM_THREADS": "1",
-            "LOCALCLOUD_ENDS_WITH_STDIN": "1",
-            "SM_MODEL_DIR": str(self._model_dir),
-            "SAGEMAKER_BASE_DIR": root,
-            "SAGEMAKER_BIND_TO_PORT": str(self._port),
-        }
-        return {**ours, **given, "SAGEMAKER_BIND_TO_PORT": str(self._port)}
-
-    def _answers_ping(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_PING_SECONDS)
+    @staticmethod
+    def _answers_ping(running: Running) -> bool:
+        connection = http.client.HTTPConnection(*running.address, timeout=_PING_SECONDS)
         try:
             connection.request("GET", "/ping")
             return connection.getresponse().status == http.HTTPStatus.OK
@@ -233,12 +209,6 @@ class ServingProcess:
             return False
         finally:
             connection.close()
-
-    def _read_output(self, process: subprocess.Popen[str]) -> None:
-        if process.stdout is None:
-            return
-        for line in process.stdout:
-            self._write_log(self.log_stream, line.rstrip("\n"))
 
 
 def default_python() -> str:

@@ -19,6 +19,7 @@ _AWS_POLICY = "arn:aws:iam::aws:policy/"
 NOT_SIMULATED: Mapping[str, str] = {
     "AWS::CloudWatch::Alarm": "is kept, and changes by SetAlarmState only: no service sends metrics here",
     "AWS::Lambda::LayerVersion": "is not mounted: functions import what is installed here",
+    "AWS::CodeBuild::Project": "builds in a shell of this machine, with its engine, whatever its environment",
     "AWS::S3::BucketPolicy": "only what it denies is asked; requests count as sent over TLS",
     "AWS::SNS::Subscription": "delivers to queues; no mail is sent",
     "AWS::Logs::LogGroup": "keeps its lines for ever",
@@ -31,6 +32,27 @@ _BUCKET_MEMBERS = {
     "OwnershipControls",
     "BucketEncryption",
     "LifecycleConfiguration",
+    "Tags",
+}
+_PROJECT_MEMBERS = {
+    "Name",
+    "Description",
+    "ServiceRole",
+    "Source",
+    "Artifacts",
+    "Environment",
+    "TimeoutInMinutes",
+    "QueuedTimeoutInMinutes",
+    "LogsConfig",
+    "Tags",
+}
+_REPOSITORY_MEMBERS = {
+    "RepositoryName",
+    "ImageTagMutability",
+    "ImageScanningConfiguration",
+    "EncryptionConfiguration",
+    "LifecyclePolicy",
+    "EmptyOnDelete",
     "Tags",
 }
 
@@ -82,6 +104,7 @@ class StackBuilder:
             ("AWS::CloudWatch::Alarm", self._alarm),
             ("AWS::SSM::Parameter", self._parameter),
             ("AWS::ECR::Repository", self._repository),
+            ("AWS::CodeBuild::Project", self._project),
         )
 
     # ── storage ───────────────────────────────────────────────────────────────────────────────────
@@ -139,6 +162,29 @@ class StackBuilder:
             dynamodb.update_continuous_backups(TableName=name, PointInTimeRecoverySpecification=recovery)
         if ttl is not None:
             dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=ttl)
+
+    def _project(self, resource: Resource) -> None:
+        given = resource.properties
+        _refuse_unknown(resource, _PROJECT_MEMBERS)
+        logs = given.get("LogsConfig", {}).get("CloudWatchLogs", {})
+        self._clients.aws("codebuild").create_project(
+            name=resource.physical_id,
+            description=given.get("Description", ""),
+            serviceRole=given["ServiceRole"],
+            source={"type": given["Source"]["Type"], "buildspec": given["Source"].get("BuildSpec", "")},
+            artifacts={"type": given["Artifacts"]["Type"]},
+            environment={
+                "type": given["Environment"]["Type"],
+                "image": given["Environment"]["Image"],
+                "computeType": given["Environment"]["ComputeType"],
+                "privilegedMode": _is_true(given["Environment"].get("PrivilegedMode", False)),
+            },
+            timeoutInMinutes=int(given.get("TimeoutInMinutes", 60)),
+            logsConfig={"cloudWatchLogs": {"status": "ENABLED", "groupName": logs["GroupName"]}}
+            if logs
+            else {},
+            tags=[{"key": tag["Key"], "value": tag["Value"]} for tag in given.get("Tags", [])],
+        )
 
     # ── messages ──────────────────────────────────────────────────────────────────────────────────
 
@@ -260,9 +306,25 @@ class StackBuilder:
         )
 
     def _repository(self, resource: Resource) -> None:
-        given = resource.properties
-        more = {"imageTagMutability": given["ImageTagMutability"]} if "ImageTagMutability" in given else {}
-        self._clients.aws("ecr").create_repository(repositoryName=resource.physical_id, **more)
+        ecr, name, given = self._clients.aws("ecr"), resource.physical_id, resource.properties
+        _refuse_unknown(resource, _REPOSITORY_MEMBERS)
+        more: dict[str, Any] = {}
+        if "ImageTagMutability" in given:
+            more["imageTagMutability"] = given["ImageTagMutability"]
+        if "ImageScanningConfiguration" in given:
+            scans = _is_true(given["ImageScanningConfiguration"].get("ScanOnPush", False))
+            more["imageScanningConfiguration"] = {"scanOnPush": scans}
+        if "EncryptionConfiguration" in given:
+            encryption = given["EncryptionConfiguration"]
+            more["encryptionConfiguration"] = {
+                member: encryption[key]
+                for key, member in (("EncryptionType", "encryptionType"), ("KmsKey", "kmsKey"))
+                if key in encryption
+            }
+        ecr.create_repository(repositoryName=name, tags=given.get("Tags", []), **more)
+        lifecycle = given.get("LifecyclePolicy", {}).get("LifecyclePolicyText")
+        if lifecycle is not None:
+            ecr.put_lifecycle_policy(repositoryName=name, lifecyclePolicyText=_attribute(lifecycle))
 
     # ── functions ─────────────────────────────────────────────────────────────────────────────────
 
@@ -321,6 +383,11 @@ _BY_FUNCTIONS = (
     "AWS::Lambda::EventInvokeConfig",
     "AWS::Lambda::Permission",
 )
+
+
+def _is_true(value: object) -> bool:
+    """Booleans of a template may be texts."""
+    return str(value).lower() == "true"
 
 
 def _refuse_unknown(resource: Resource, known: set[str]) -> None:

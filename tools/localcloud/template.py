@@ -61,9 +61,12 @@ class ResolvedTemplate:
 
 
 def read(
-    path: Path, *, stack_name: str, region: str, url: str, parameters: Mapping[str, str]
+    path: Path, *, stack_name: str, region: str, url: str, registry: str, parameters: Mapping[str, str]
 ) -> ResolvedTemplate:
     """The template at ``path`` as the stack ``stack_name`` would be made from it.
+
+    Args:
+        registry: host and port at which ECR's repositories lie.
 
     Raises:
         TemplateError: SAM refuses it, a parameter is wrong, or it uses something unknown here.
@@ -74,7 +77,7 @@ def read(
     transformed = _transformed(
         source, tuple(sorted((name, str(value)) for name, value in given.items())), region
     )
-    resolver = _Resolver(transformed, given, stack_name, region, url)
+    resolver = _Resolver(transformed, given, stack_name, region, url, registry)
     resources = {name: resolver.resource(name) for name in transformed["Resources"] if resolver.exists(name)}
     outputs = {
         name: {**output, "Value": str(resolver.value(output["Value"]))}
@@ -151,11 +154,13 @@ class _Resolver:
         stack_name: str,
         region: str,
         url: str,
+        registry: str,
     ) -> None:
         self._template = template
         self._parameters = parameters
         self._stack_name = stack_name
         self._url = url
+        self._registry = registry
         self._region = region
         self._made: dict[str, Resource] = {}
         self._making: list[str] = []
@@ -213,6 +218,7 @@ class _Resolver:
             stack_name=self._stack_name,
             region=self._region,
             url=self._url,
+            registry=self._registry,
             drawn=suffix(self._stack_name, logical_id),
         )
         self._making.pop()

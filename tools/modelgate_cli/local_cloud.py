@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.text import Text
 
@@ -32,20 +32,33 @@ _WHAT_IT_IS_NOT = (
 )
 
 
-def run(screen: Screen, template: Path, *, port: int, region: str, stack: str) -> None:
+def run(
+    screen: Screen,
+    template: Path,
+    *,
+    port: int,
+    region: str,
+    stack: str,
+    handlers: Literal["process", "sam"] = "process",
+) -> None:
     """Runs the local cloud until SIGINT or SIGTERM.
+
+    Args:
+        handlers: where the functions run; "sam" is the containers of `sam local start-lambda`.
 
     Raises:
         Complaint: it cannot start.
     """
     _check(template, port)
     try:
-        from localcloud import LocalCloud, LocalCloudError, Pace
+        from localcloud import LocalCloud, LocalCloudError, Pace, TemplateError
     except ImportError as error:
         found = f"the local cloud is not installed ({error})"
         raise Complaint(found, "install what it needs: pip install 'modelgate[local]'") from error
     lines: SimpleQueue[Text | None] = SimpleQueue()
-    cloud = LocalCloud(template, port=port, region=region, stack_name=stack, pace=Pace.human())
+    cloud = LocalCloud(
+        template, port=port, region=region, stack_name=stack, pace=Pace.human(), handlers=handlers
+    )
     cloud.on_event(lambda event, _bus: lines.put(_at_its_time(line_of_event(event))))
     cloud.on_invocation(lambda invocation: lines.put(_at_its_time(line_of_invocation(invocation))))
     with _until_interrupted(lines):
@@ -55,8 +68,11 @@ def run(screen: Screen, template: Path, *, port: int, region: str, stack: str) -
                 while (line := lines.get()) is not None:
                     screen.err.print(line, soft_wrap=True)
                 screen.say("The local cloud ends.")
-        except LocalCloudError as error:
+        except TemplateError as error:
             raise Complaint(str(error), "mend the template, or report what is missing", TROUBLE) from error
+        except LocalCloudError as error:
+            mend = "see to that, or leave --lambda sam out" if handlers == "sam" else "see to that"
+            raise Complaint(str(error), mend, TROUBLE) from error
 
 
 def exports(environment: Mapping[str, str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from modelgate_cli.complaints import FORESEEABLE, INTERRUPTED, USAGE, Complaint, complaint_about
 from modelgate_cli.options import (
@@ -46,6 +47,16 @@ class _Commands(TyperGroup):
         except (typer.TyperException, typer.Abort, KeyboardInterrupt, *FORESEEABLE) as error:
             code = _complained(error, as_json="--json" in given)
         sys.exit(code if isinstance(code, int) else 0)
+
+
+class _BuildCommand(TyperCommand):
+    """Tells people who come from `sm-docker build` or `docker build` where their options went."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        from modelgate_cli.foreign_options import complain_about_foreign
+
+        complain_about_foreign(args)
+        return super().parse_args(ctx, args)
 
 
 def _complained(error: BaseException, *, as_json: bool) -> int:
@@ -246,6 +257,59 @@ def inspect(
             watch=watch,
         )
     here.screen.result(inspected.document(), *inspecting.shown(inspected))
+
+
+@app.command(cls=_BuildCommand)
+@with_options
+def build(
+    here: Here,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the Dockerfile.")],
+    repository: Annotated[
+        str | None,
+        typer.Option("--repository", metavar="NAME[:TAG]", help="The image's name; the folder's without."),
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option("-t", "--tag", metavar="NAME[:TAG]", help="As --repository; each names one more tag."),
+    ] = None,
+    build_arg: Annotated[
+        list[str] | None,
+        typer.Option("--build-arg", metavar="NAME=VALUE", help="For an ARG; no secrets: images show it."),
+    ] = None,
+    file: Annotated[
+        str | None, typer.Option("-f", "--file", metavar="PATH", help="The Dockerfile, somewhere in DIR.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", metavar="STAGE", help="Of the Dockerfile; the last, without.")
+    ] = None,
+    platform: Annotated[
+        str | None, typer.Option("--platform", help="linux/amd64, or linux/arm64 for Graviton.")
+    ] = None,
+    compute_type: Annotated[
+        str | None,
+        typer.Option("--compute-type", help="Of the build: small, medium, large, xlarge or 2xlarge."),
+    ] = None,
+    role: Annotated[
+        str | None,
+        typer.Option("--role", metavar="NAME|ARN", help="Upload and look under this role, which is assumed."),
+    ] = None,
+    logs: Annotated[bool, typer.Option("--logs/--no-logs", help="Show the build's log.")] = True,  # noqa: FBT002
+    wait: WaitOption = True,  # noqa: FBT002
+    timeout: TimeoutOption = 14_400,
+) -> None:
+    """Build an image in the stack's CodeBuild project; this machine needs no Docker.
+
+    Stdout gets the image's URI with its digest only: IMAGE=$(modelgate build DIR)
+    What was built before is not built again. Exits with 1 when the build fails.
+    DIR/.dockerignore leaves files out, DIR/build.yaml has options that always hold.
+    """
+    from modelgate_cli import build_options, building
+
+    asked = build_options.Asked(repository, tag or (), build_arg or (), file, target, platform, compute_type)
+    wanted = build_options.wanted_of(folder, asked, os.environ)
+    stack = here.stack.under(role) if role is not None else here.stack
+    built = building.build(folder, wanted, stack, here.screen, logs=logs, wait=wait, timeout=timeout)
+    building.show(built, here.screen)
 
 
 @app.command("image-uri")
@@ -580,12 +644,25 @@ def up(
     here: Here,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 for one that is free.")] = 4566,
     template: Annotated[Path, typer.Option("--template")] = Path("template.yaml"),
+    handlers: Annotated[
+        Literal["process", "sam"],
+        typer.Option(
+            "--lambda",
+            help="Where the functions run: in this process, or as make build has built them, in the "
+            "containers of sam local start-lambda.",
+        ),
+    ] = "process",
 ) -> None:
     """Run the local cloud, until it is interrupted."""
     from modelgate_cli import local_cloud
 
     local_cloud.run(
-        here.screen, template, port=port, region=here.region or "eu-central-1", stack=here.stack_name
+        here.screen,
+        template,
+        port=port,
+        region=here.region or "eu-central-1",
+        stack=here.stack_name,
+        handlers=handlers,
     )
 
 

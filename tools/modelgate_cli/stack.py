@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import boto3
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
     from modelgate.announcements import Announcement
+    from modelgate.builds.records import BuildRecords
     from modelgate.deployment.governing import Governor
     from modelgate.deployment.reconcile import Reconciler
     from modelgate.deployment.state import EndpointState
     from modelgate.deployment.states import EndpointStates
     from modelgate.directory import Directory
     from modelgate.policies import Policies
-    from modelgate.ports import Bucket, Hosting, Registry, Table
+    from modelgate.ports import Bucket, Builds, Hosting, Images, Registry, Table
     from modelgate.registry.submissions import Submissions
 
 DEFAULT_STACK = "modelgate"
@@ -104,6 +106,22 @@ class Stack:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
+    def under(self, role: str) -> Stack:
+        """The same stack, for whoever has assumed a role.
+
+        Args:
+            role: its ARN, or its name in the caller's account.
+
+        Raises:
+            Complaint: the caller may not assume it.
+        """
+        from modelgate_cli import assuming
+
+        arn = assuming.arn_of(role, self.caller)
+        if assuming.is_of(self.caller, arn):
+            return self  # few roles may assume themselves, and nothing would be gained
+        return Stack(assuming.session_of(arn, self._session, self._client("sts")), self._name, self._environ)
+
     # ── what the layer has ────────────────────────────────────────────────────────────────────
     @cached_property
     def bucket(self) -> Bucket:
@@ -128,6 +146,30 @@ class Stack:
         from modelgate.registry.submissions import Submissions
 
         return Submissions(self.table)
+
+    @cached_property
+    def build_records(self) -> BuildRecords:
+        from modelgate.builds.records import BuildRecords
+
+        return BuildRecords(self.table)
+
+    @cached_property
+    def builds(self) -> Builds:
+        """
+        Raises:
+            Complaint: the stack is older than its builds.
+        """
+        from modelgate.aws.codebuild import CodeBuildBuilds
+
+        project, bucket = self.output("Builder"), self.names.bucket
+        return CodeBuildBuilds(self._client("codebuild"), lambda: self.logs, project, bucket)
+
+    @cached_property
+    def images(self) -> Images:
+        """To look for images in. No repository is made here, so there is no key to encrypt one with."""
+        from modelgate.aws.ecr import EcrImages
+
+        return EcrImages(self._client("ecr"), self.names.stack)
 
     @cached_property
     def states(self) -> EndpointStates:
@@ -175,6 +217,7 @@ class Stack:
                 hosting=self.hosting,
                 scaling=_not_there,
                 watch=_not_there,
+                container_logs=_not_there,
                 smoke_tester=SmokeTester(self.bucket, _not_there, self.now),
                 bus=_NoBus(),
                 clock=self.now,
@@ -214,6 +257,11 @@ class Stack:
         client: LambdaClient = self._client(
             "lambda", read_timeout=_FUNCTION_ANSWERS_WITHIN, retries={"total_max_attempts": 1}
         )
+        return client
+
+    @cached_property
+    def logs(self) -> CloudWatchLogsClient:
+        client: CloudWatchLogsClient = self._client("logs")
         return client
 
     @cached_property

@@ -33,6 +33,10 @@ class Kind(StrEnum):
     ENDPOINT_DELETED = "Endpoint Deleted"
     NOTHING_TO_SERVE = "Nothing To Serve"
     PERSON_NEEDED = "Person Needed"
+    SOURCE_REFUSED = "Source Refused"
+    IMAGE_PUBLISHED = "Image Published"
+    IMAGE_REFUSED = "Image Refused"
+    IMAGE_BUILD_FAILED = "Image Build Failed"
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Announcement:
         kind: the detail-type.
         id: the same for every delivery of the same news.
         message: the news in one sentence, for people.
-        group: the group that it is about.
+        group: the group that it is about; of images, which serve any group, the image's name.
         facts: the rest of the detail, for machines; JSON values only.
     """
 

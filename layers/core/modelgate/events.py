@@ -142,6 +142,39 @@ class EndpointStateChange(Envelope):
     detail: _EndpointDetail
 
 
+class _BuildDetail(_Event):
+    status: str = Field(alias="build-status")
+    project: str = Field(alias="project-name")
+    # The ARN of the build, though the field is called an id.
+    arn: str = Field(alias="build-id")
+
+
+class BuildStateChange(Envelope):
+    """AWS CodeBuild: "CodeBuild Build State Change"."""
+
+    source: Literal["aws.codebuild"]
+    detail_type: Literal["CodeBuild Build State Change"] = Field(alias="detail-type")
+    detail: _BuildDetail
+
+    @property
+    def build_id(self) -> str:
+        """As BatchGetBuilds takes it: ``project:uuid``."""
+        return self.detail.arn.partition(":build/")[2] or self.detail.arn
+
+
+class _ImageScanDetail(_Event):
+    repository: str = Field(alias="repository-name")
+    digest: str = Field(alias="image-digest")
+
+
+class ImageScanned(Envelope):
+    """Amazon ECR: "ECR Image Scan". What was found is read from ECR itself."""
+
+    source: Literal["aws.ecr"]
+    detail_type: Literal["ECR Image Scan"] = Field(alias="detail-type")
+    detail: _ImageScanDetail
+
+
 class SweepDue(Envelope):
     """Amazon EventBridge: "Scheduled Event"."""
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from modelgate import documents
+from modelgate.builds.findings import MaxSeverity
 from modelgate.documents import Document
 from modelgate.errors import Problem, Refused
 from modelgate.submission import MAX_METADATA, MAX_METRICS, RESERVED, SAGEMAKER_NAME
@@ -679,11 +680,23 @@ def _check_waits(rollout: Rollout, count: int) -> None:
         )
 
 
+class ImagePolicy(Document):
+    """What images of one's own must show.
+
+    Attributes:
+        max_severity: the worst finding of ECR's scan that is allowed, such as HIGH; NONE allows none. The
+            default policy's decides whether an image is published, a group's whether it may serve there.
+    """
+
+    max_severity: MaxSeverity | None = None
+
+
 class Policy(Document):
     """`policies/<group>.yaml`."""
 
     gate: GatePolicy = GatePolicy()
     deployment: DeploymentPolicy = DeploymentPolicy()
+    image: ImagePolicy = ImagePolicy()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ use case has to expect.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from modelgate.announcements import Announcement
+    from modelgate.builds.findings import Scan
+    from modelgate.builds.order import BuildOrder
     from modelgate.deployment.planner import Endpoint
     from modelgate.policy import Alarms, Autoscaling, DeploymentPolicy, Rollout
     from modelgate.registry.package import ModelPackage, Registration
@@ -67,11 +69,92 @@ class Bucket(Protocol):
     def write(self, key: str, body: bytes, content_type: str) -> None: ...
 
 
+@dataclass(frozen=True)
+class Image:
+    """An image in the account's own registry.
+
+    Attributes:
+        digest: ``sha256:…``, and ``tags`` what else it is called.
+        size: in bytes, compressed, as it is pulled.
+        scan: what is known of its scan; None where nobody asked for one.
+    """
+
+    repository: str
+    digest: str
+    tags: tuple[str, ...]
+    size: int
+    pushed_at: datetime
+    scan: Scan | None = None
+
+
 class Images(Protocol):
     """The account's own container registry in the stack's region."""
 
-    def digest(self, repository: str, tag: str) -> str | None:
-        """``sha256:…`` of what the tag names now; None where there is no such image."""
+    def find(self, repository: str, which: str) -> Image | None:
+        """What a tag or a digest names now; None where there is no such image."""
+
+    def home(self, repository: str) -> str | None:
+        """The repository's URI, without a tag; None where there is none."""
+
+    def make_home(self, repository: str) -> str:
+        """Makes a repository for images whose tags never move, where there is none; its URI."""
+
+    def make_cache(self, repository: str) -> str:
+        """Makes a repository for the layers of builds, where there is none; its URI."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What a build did; ``trouble`` is CodeBuild's word and message, empty where all went well."""
+
+    name: str
+    status: str
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A build as CodeBuild has it.
+
+    Attributes:
+        id: CodeBuild's id.
+        status: CodeBuild's word: IN_PROGRESS, SUCCEEDED, FAILED, FAULT, TIMED_OUT, STOPPED.
+        variables: what it was told, by name.
+        source: the key of the source, and ``version`` its S3 version.
+        ended_at: None before.
+        exported: the variables that it handed on.
+        phases: what it did so far.
+        log: the group and the stream of its log; None before there is one.
+        page: where people find it in the console.
+    """
+
+    id: str
+    status: str
+    variables: Mapping[str, str]
+    source: str
+    version: str
+    started_at: datetime
+    ended_at: datetime | None = None
+    exported: Mapping[str, str] = field(default_factory=dict)
+    phases: tuple[Phase, ...] = ()
+    log: tuple[str, str] | None = None
+    page: str = ""
+
+
+class Builds(Protocol):
+    """The runs of the stack's one project in AWS CodeBuild."""
+
+    def start(self, order: BuildOrder) -> str:
+        """Starts a build, once for each token; its id."""
+
+    def describe(self, build_id: str) -> Run | None:
+        """The build; None when CodeBuild knows none of that id."""
+
+    def recent(self, since: datetime) -> Sequence[Run]:
+        """Those that began since then, newest first; the newest hundred at most."""
+
+    def last_lines(self, run: Run, count: int) -> Sequence[str]:
+        """How its log ends; none where there is no log."""
 
 
 @dataclass(frozen=True)
@@ -225,6 +308,32 @@ class Watch(Protocol):
 
     def quiet(self, endpoint: str, alarms: Alarms) -> tuple[str, ...]:
         """The names of the policy's alarms, without those that stand in ALARM now."""
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """What a container wrote, as it wrote it."""
+
+    at: datetime
+    text: str
+
+
+class ContainerLogs(Protocol):
+    """What the containers of endpoints write, in CloudWatch Logs."""
+
+    def group_of(self, endpoint: str) -> str:
+        """The name of the endpoint's log group, whether it is there or not."""
+
+    def read(self, endpoint: str, since: datetime, *, of_new: bool) -> Sequence[Sequence[LogLine]]:
+        """How the logs of the containers that began last end, as far as they were written since then.
+
+        Args:
+            of_new: only of containers that began since then: those of before an update write into the same
+                group.
+
+        Returns:
+            The lines of each container, oldest first; no container where there is no log.
+        """
 
 
 class Predictions(Protocol):

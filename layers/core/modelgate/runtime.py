@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from modelgate.aws.session import Session
+    from modelgate.builds.building import Builder
+    from modelgate.builds.publishing import Publisher
     from modelgate.deployment.decisions import Decisions
     from modelgate.deployment.executor import Surroundings
     from modelgate.deployment.governing import Governor
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from modelgate.deployment.sweep import Sweep
     from modelgate.directory import Directory
     from modelgate.policies import Policies
-    from modelgate.ports import Bucket, Bus, Images, Registry, Table
+    from modelgate.ports import Bucket, Builds, Bus, Images, Registry, Table
     from modelgate.registry.registration import Registrar
 
     E = TypeVar("E", bound=BaseModel)
@@ -111,6 +113,36 @@ class Runtime:
         )
 
     @cached_property
+    def builder(self) -> Builder:
+        from modelgate.builds.building import Builder
+        from modelgate.builds.records import BuildRecords
+
+        return Builder(
+            bucket=self._bucket,
+            records=BuildRecords(self._table),
+            builds=self._builds,
+            images=self._images,
+            publisher=self.publisher,
+            bus=self._bus,
+            region=self._settings.region,
+            clock=self._clock,
+        )
+
+    @cached_property
+    def publisher(self) -> Publisher:
+        from modelgate.builds.publishing import Publisher
+        from modelgate.builds.records import BuildRecords
+
+        return Publisher(
+            records=BuildRecords(self._table),
+            builds=self._builds,
+            images=self._images,
+            policies=self._policies,
+            bus=self._bus,
+            clock=self._clock,
+        )
+
+    @cached_property
     def decisions(self) -> Decisions:
         from modelgate.deployment.decisions import Decisions
 
@@ -151,6 +183,7 @@ class Runtime:
             states=self._states,
             directory=self._directory,
             registry=self._registry,
+            publisher=self.publisher,
             stack=self._settings.stack,
             clock=self._clock,
         )
@@ -177,6 +210,7 @@ class Runtime:
     def _surroundings(self) -> Surroundings:
         from modelgate.aws.autoscaling import InstanceScaling
         from modelgate.aws.cloudwatch import EndpointAlarms
+        from modelgate.aws.logs import NOT_WORTH_A_WAIT, EndpointLogs
         from modelgate.aws.sagemaker import SageMakerHosting
         from modelgate.aws.sagemaker_runtime import SageMakerPredictions
         from modelgate.deployment.executor import Surroundings
@@ -190,7 +224,7 @@ class Runtime:
             hosting=SageMakerHosting(
                 self._sagemaker, told.sagemaker_arn, told.stack, told.execution_role_arn, told.bucket
             ),
-            # Most invocations need none of these three.
+            # Most invocations need none of these four.
             scaling=lambda: InstanceScaling(
                 client("application-autoscaling"), client("cloudwatch"), told.stack
             ),
@@ -200,6 +234,7 @@ class Runtime:
                 lambda: SageMakerPredictions(client("sagemaker-runtime"), told.bucket),
                 self._clock,
             ),
+            container_logs=lambda: EndpointLogs(client("logs", config=NOT_WORTH_A_WAIT)),
             bus=self._bus,
             clock=self._clock,
         )
@@ -240,7 +275,16 @@ class Runtime:
     def _images(self) -> Images:
         from modelgate.aws.ecr import EcrImages
 
-        return EcrImages(self._session.client("ecr"))
+        told = self._settings
+        return EcrImages(self._session.client("ecr"), told.stack, told.kms_key_arn)
+
+    @cached_property
+    def _builds(self) -> Builds:
+        from modelgate.aws.codebuild import CodeBuildBuilds
+
+        told = settings.read(settings.BuildSettings, self._environ)
+        client = self._session.client
+        return CodeBuildBuilds(client("codebuild"), lambda: client("logs"), told.builder, told.bucket)
 
     @cached_property
     def _policies(self) -> Policies:

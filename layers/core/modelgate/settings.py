@@ -21,6 +21,7 @@ class FunctionSettings(BaseModel):
         table: the table that holds the state.
         bus: the bus for announcements.
         sagemaker_arn: what the ARNs of this account and region in SageMaker begin with.
+        kms_key_arn: what encrypts the repositories that a function makes; empty for ECR's own key.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -30,6 +31,7 @@ class FunctionSettings(BaseModel):
     table: str = Field(min_length=1)
     bus: str = Field(min_length=1)
     sagemaker_arn: str = Field(pattern=r"^arn:[^:]+:sagemaker:[^:]+:\d{12}$")
+    kms_key_arn: str = ""
 
     @property
     def partition(self) -> str:
@@ -48,6 +50,16 @@ class DeploymentSettings(FunctionSettings):
     """What the functions that move endpoints are told besides: the role of SageMaker's containers."""
 
     execution_role_arn: str = Field(pattern=r"^arn:[^:]+:iam::\d{12}:role/.+$")
+
+
+class BuildSettings(FunctionSettings):
+    """What the functions that build images are told besides.
+
+    Attributes:
+        builder: the name of the stack's project in CodeBuild.
+    """
+
+    builder: str = Field(min_length=1)
 
 
 S = TypeVar("S", bound=FunctionSettings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from threading import RLock
 from typing import Any
 
@@ -53,12 +53,17 @@ _SERVERLESS_MEMORY = range(1024, 6145, 1024)
 
 @dataclass
 class Kept:
-    """A model or an endpoint config: what it was created with."""
+    """A model or an endpoint config: what it was created with.
+
+    Attributes:
+        resolved: of a model, the images that it serves by the names that it knows them by.
+    """
 
     name: str
     arn: str
     content: Mapping[str, Any]
     created: dt.datetime
+    resolved: Mapping[str, str] = field(default_factory=dict)
 
 
 class Definitions:
@@ -66,6 +71,7 @@ class Definitions:
 
     Args:
         complaint_about: why a role, by its ARN, cannot read the data of a model; None if it can.
+        resolved_image: the image that a name means for a role; raises ServiceError if there is none.
     """
 
     def __init__(
@@ -74,11 +80,13 @@ class Definitions:
         registry: ModelRegistry,
         tags: Tags,
         complaint_about: Callable[[ModelData, str], str | None],
+        resolved_image: Callable[[str, str], str],
     ) -> None:
         self._region = region
         self._registry = registry
         self._tags = tags
         self._complaint_about = complaint_about
+        self._resolved_image = resolved_image
         self._lock = RLock()
         self._models: dict[str, Kept] = {}
         self._configs: dict[str, Kept] = {}
@@ -126,14 +134,19 @@ class Definitions:
         Raises:
             ServiceError: its package is gone.
         """
-        return containers.resolved(model.content, self._of_package)
+        return [
+            replace(container, image=model.resolved.get(container.image, container.image))
+            for container in containers.resolved(model.content, self._of_package)
+        ]
 
-    def images(self, model_name: str) -> list[str]:
-        """The images that a model names itself; none, if it is gone."""
+    def images(self, model_name: str) -> list[tuple[str, str]]:
+        """The images that a model names itself, each with the one that it serves; none, if it is gone."""
         with self._lock:
             model = self._models.get(model_name.lower())
-        named = containers.defined_in(model.content) if model is not None else []
-        return [str(definition["Image"]) for definition in named if definition.get("Image")]
+        if model is None:
+            return []
+        named = [str(item["Image"]) for item in containers.defined_in(model.content) if item.get("Image")]
+        return [(image, model.resolved.get(image, image)) for image in named]
 
     # ── models ────────────────────────────────────────────────────────────────────────────────────
 
@@ -150,24 +163,28 @@ class Definitions:
         with self._lock:
             if name.lower() in self._models:
                 raise invalid(f'Cannot create already existing model "{arn}".')
-        self._check_containers(content, role)
+        resolved = self._check_containers(content, role)
         with self._lock:
             if name.lower() in self._models:
                 raise invalid(f'Cannot create already existing model "{arn}".')
-            self._models[name.lower()] = Kept(name, arn, content, calls.now())
+            self._models[name.lower()] = Kept(name, arn, content, calls.now(), resolved)
             self._tags.put(arn, call.params.get("Tags"))
         return Reply({"ModelArn": arn})
 
-    def _check_containers(self, content: Mapping[str, Any], role: str) -> None:
+    def _check_containers(self, content: Mapping[str, Any], role: str) -> dict[str, str]:
+        """The image that each container serves, by the name that it has in the request or the package."""
         if (content.get("InferenceExecutionConfig") or {}).get("Mode") == "Direct":
             raise ServiceError("NotImplemented", "Mode Direct is not simulated in the local cloud.", 501)
         for definition in containers.defined_in(content):
             if definition.get("ModelPackageName"):
                 self._refuse_unapproved(self._registry.package(definition["ModelPackageName"]))
+        images = {}
         for container in containers.resolved(content, self._of_package):
+            images[container.image] = self._resolved_image(container.image, role)
             complaint = self._complaint_about(container.data, role) if container.data is not None else None
             if complaint:
                 raise invalid(complaint)
+        return images
 
     @staticmethod
     def _refuse_unapproved(package: Package) -> None:

@@ -15,8 +15,8 @@ from localcloud.sagemaker.fleets import Fleet, LiveVariant, Turns
 from localcloud.sagemaker.guardrails import Rollout
 from localcloud.sagemaker.states import Status
 
-# The images that a model of this name tells.
-ImagesOf = Callable[[str], Sequence[str]]
+# The images that a model of this name tells, each with the one that it serves.
+ImagesOf = Callable[[str], Sequence[tuple[str, str]]]
 StageName = Literal["Creating", "ActivatingTraffic", "Baking"]
 _NONE = Fraction(0)
 
@@ -187,7 +187,7 @@ def _variant(variant: LiveVariant, instances: int | None) -> dict[str, Any]:
 
 def _deployed(variant: LiveVariant, images_of: ImagesOf) -> dict[str, Any]:
     images = images_of(str(variant.content.get("ModelName")))
-    told = [{"SpecifiedImage": image, "ResolvedImage": image} for image in images]
+    told = [{"SpecifiedImage": named, "ResolvedImage": served} for named, served in images]
     return {"DeployedImages": told} if told else {}
 
 

@@ -369,6 +369,8 @@ class Hosting:
         except ServiceError as gone:  # deleted since the config was made
             raise ContainerError(gone.message) from gone
         limit = variant.content.get("ContainerStartupHealthCheckTimeoutInSeconds", _START_LIMIT)
+        serverless = variant.content.get("ServerlessConfig") or {}
+        isolated = any(kept.content.get("EnableNetworkIsolation") for kept in (model, fleet.config))
         specs = [
             ContainerSpec(
                 image=container.image,
@@ -378,6 +380,9 @@ class Hosting:
                 endpoint=endpoint.name,
                 variant=variant.name,
                 start_limit=float(limit),
+                instance_type=variant.content.get("InstanceType"),
+                memory_mb=serverless.get("MemorySizeInMB"),
+                isolated=isolated,
             )
             for container in containers
         ]

@@ -40,6 +40,7 @@ _BY_CODE: dict[str, type[AwsError]] = {
     "ObjectNotFoundException": NotFound,
     "RepositoryNotFoundException": NotFound,
     "ImageNotFoundException": NotFound,
+    "RepositoryAlreadyExistsException": AlreadyExists,
     "ConditionalCheckFailedException": StaleRevision,
     "AccessDenied": Forbidden,
     "AccessDeniedException": Forbidden,
@@ -49,6 +50,7 @@ _BY_CODE: dict[str, type[AwsError]] = {
     "ResourceLimitExceeded": LimitReached,
     "LimitExceeded": LimitReached,
     "LimitExceededException": LimitReached,
+    "AccountLimitExceededException": LimitReached,
     "ModelError": ModelFailed,
     "Throttling": Throttled,
     "ThrottlingException": Throttled,
@@ -72,6 +74,7 @@ _BY_CODE: dict[str, type[AwsError]] = {
     "InternalDependencyException": Throttled,
     "ValidationException": Invalid,
     "ValidationError": Invalid,
+    "InvalidInputException": Invalid,
 }
 # SageMaker answers a wrong request, a missing thing and one that is there already with the same code.
 _BY_WORDS: tuple[tuple[str, type[AwsError]], ...] = (

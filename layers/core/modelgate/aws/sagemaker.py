@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from modelgate.aws.errors import lacks_capacity, translated
+from modelgate.deployment.container_log import MAX_REASON
 from modelgate.deployment.planner import Endpoint
 from modelgate.errors import AlreadyExists, Forbidden, NotFound, Problem, Refused
 from modelgate.policy import MAX_UPDATE_SECONDS, Rollout
@@ -44,7 +45,6 @@ VARIANT = "AllTraffic"
 # Where asynchronous endpoints answer, and what is kept of requests and answers, in the intake bucket.
 PREDICTIONS = "predictions"
 CAPTURED = "captured"
-_MAX_DESCRIPTION = 1024
 _LONGEST_WAIT_SECONDS = 3600
 # What an update may take besides its waits: a batch begins when its machines and containers have come up.
 _ROOM_SECONDS = 14_400
@@ -204,7 +204,7 @@ def _lineage(registration: Registration) -> MetadataPropertiesTypeDef:
 def _one_line(text: str) -> str:
     """ApprovalDescription takes no line breaks, which tracebacks and scikit-learn's messages have."""
     printable = "".join(character if character.isprintable() else " " for character in text)
-    return " ".join(printable.split())[:_MAX_DESCRIPTION]
+    return " ".join(printable.split())[:MAX_REASON]
 
 
 def _package(answer: DescribeModelPackageOutputTypeDef) -> ModelPackage:

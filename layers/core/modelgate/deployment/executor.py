@@ -12,12 +12,14 @@ from functools import singledispatchmethod
 from typing import TYPE_CHECKING
 
 from modelgate.deployment import planner
+from modelgate.deployment.container_log import LogExcerpt, excerpt
 from modelgate.deployment.facts import PATIENCE, Asked, Attempt, Decision, Outcome, Target
 from modelgate.deployment.naming import name_of
 from modelgate.deployment.state import EndpointState
 from modelgate.effects import Announce, Reject
 from modelgate.errors import (
     AlreadyExists,
+    AwsError,
     Forbidden,
     Invalid,
     LimitReached,
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from modelgate.deployment.smoke import SmokeResult, SmokeTester
     from modelgate.deployment.states import EndpointStates
     from modelgate.invocation import Invocation
-    from modelgate.ports import Bus, Hosting, Registry, Scaling, Watch
+    from modelgate.ports import Bus, ContainerLogs, Hosting, Registry, Scaling, Watch
     from modelgate.registry.package import ModelPackage
 
 _AMENDMENTS = 5
@@ -48,7 +50,8 @@ class Surroundings:
     """What the work on endpoints needs from AWS.
 
     Args:
-        scaling, watch: make the clients when they are needed; most invocations never get there.
+        scaling, watch, container_logs: make the clients when they are needed; most invocations never get
+            there.
         clock: the time, in UTC.
     """
 
@@ -57,6 +60,7 @@ class Surroundings:
     hosting: Hosting
     scaling: Callable[[], Scaling]
     watch: Callable[[], Watch]
+    container_logs: Callable[[], ContainerLogs]
     smoke_tester: SmokeTester
     bus: Bus
     clock: Callable[[], datetime]
@@ -127,7 +131,9 @@ class Execution:
 
     @_do.register
     def _(self, step: planner.Close) -> None:
-        self._close(step.outcome, step.reason)
+        began = self._open_attempt().started_at
+        log = self._end_of_log(began, of_new=True) if step.of_containers else None
+        self._close(step.outcome, step.reason, log=log)
 
     @_do.register
     def _(self, step: planner.Open) -> None:
@@ -317,10 +323,24 @@ class Execution:
             raise
 
     def _judge(self, result: SmokeResult) -> None:
-        self._close(Outcome.LIVE if result.passed else Outcome.FAILED, result.reason)
+        since = result.logged_since
+        log = self._end_of_log(since, of_new=False) if since else None
+        self._close(Outcome.LIVE if result.passed else Outcome.FAILED, result.reason, log=log)
 
-    def _close(self, outcome: Outcome, reason: str, *, blames_policy: bool = False) -> None:
-        self.state = self.state.closed_as(outcome, reason, self._aws.clock(), blames_policy=blames_policy)
+    def _end_of_log(self, since: datetime, *, of_new: bool) -> LogExcerpt:
+        """What the endpoint's containers wrote last. The outcome stands without it, and waits for nothing."""
+        logs, name = self._aws.container_logs(), self.state.name
+        group = logs.group_of(name)
+        try:
+            return excerpt(group, logs.read(name, since, of_new=of_new))
+        except AwsError as error:
+            return LogExcerpt(group, trouble=f"{error.operation}: {error.code}")
+
+    def _close(
+        self, outcome: Outcome, reason: str, *, blames_policy: bool = False, log: LogExcerpt | None = None
+    ) -> None:
+        now = self._aws.clock()
+        self.state = self.state.closed_as(outcome, reason, now, blames_policy=blames_policy, log=log)
 
     def _mark_called(self, attempt: Attempt) -> None:
         self._amend(lambda state: state.called(attempt.number))

@@ -11,6 +11,7 @@ from modelgate.deployment.facts import Attempt, Block, Closed, Failure, Suspect,
 from modelgate.effects import Reject
 
 if TYPE_CHECKING:
+    from modelgate.deployment.container_log import LogExcerpt
     from modelgate.deployment.state import EndpointState
 
 # An item of DynamoDB holds 400 KB. What falls off here stays readable as an item of its own.
@@ -49,20 +50,32 @@ def _acquitted(state: EndpointState, target: Target) -> EndpointState:
 
 
 def failed(
-    state: EndpointState, attempt: Attempt, target: Target, reason: str, *, blames_policy: bool
+    state: EndpointState,
+    attempt: Attempt,
+    target: Target,
+    reason: str,
+    *,
+    blames_policy: bool,
+    log: LogExcerpt | None = None,
 ) -> EndpointState:
-    """An attempt has failed: the version is rejected, suspected, or not to blame. See decision 0013."""
+    """An attempt has failed: the version is rejected, suspected, or not to blame. See decision 0013.
+
+    Args:
+        log: what its containers wrote last; None where that says nothing of the failure.
+    """
     failure = Failure(target.version, target.decided_at, target.policy.digest, attempt.first_way)
     failures = (*state.failures, failure)[-FAILURES_REMEMBERED:]
     state = replace(state, failures=failures, block=None)
     message = f"Version {target.version} of {state.group} failed on endpoint {state.name}: {reason}"
     facts: dict[str, object] = {"version": target.version, "attempt": attempt.number, "reason": reason}
+    facts |= log.facts() if log else {}
     carried = state.has_carried(target.policy.digest)
     if blames_policy or not attempt.first_way or attempt.package_modified_at is None:
         news = state.news(Kind.DEPLOYMENT_FAILED, message, attempt.number, **facts, rejected=False)
         policy_fails = blames_policy or not carried
         return (_policy_failed(state, target) if policy_fails else state).owing(news)
-    reject = Reject(attempt.number, target.version, reason, attempt.package_modified_at)
+    why = log.added_to(reason) if log else reason
+    reject = Reject(attempt.number, target.version, why, attempt.package_modified_at)
     if state.is_over(target.decided_at):
         # Nobody asks any more.
         news = state.news(Kind.DEPLOYMENT_FAILED, message, attempt.number, **facts, rejected=False)

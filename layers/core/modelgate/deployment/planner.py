@@ -115,10 +115,15 @@ def _is_closed_way_back(state: EndpointState, target: Target) -> bool:
 # ── what to do ────────────────────────────────────────────────────────────────────────────────────
 @dataclass(frozen=True)
 class Close:
-    """Close the open attempt with its outcome."""
+    """Close the open attempt with its outcome.
+
+    Attributes:
+        of_containers: whether its containers are to blame, so that their log may say more.
+    """
 
     outcome: Outcome
     reason: str
+    of_containers: bool = False
 
 
 @dataclass(frozen=True)
@@ -405,7 +410,7 @@ def _failure(endpoint: Endpoint, what: str) -> Close:
     reason = endpoint.failure_reason or "SageMaker gives no reason; the container's log may"
     if endpoint.lacks_capacity:
         return Close(Outcome.BLOCKED, reason)
-    return Close(Outcome.FAILED, f"{what}: {reason}")
+    return Close(Outcome.FAILED, f"{what}: {reason}", of_containers=True)
 
 
 # ── in service, and nothing is under way ──────────────────────────────────────────────────────────

@@ -30,10 +30,15 @@ ANSWER_WITHIN = timedelta(hours=6)
 
 @dataclass(frozen=True)
 class SmokeResult:
-    """Whether the endpoint answered as it should, and what it answered, in words."""
+    """Whether the endpoint answered as it should, and what it answered, in words.
+
+    Attributes:
+        logged_since: where its container failed to answer, from when on its log may say more.
+    """
 
     passed: bool
     reason: str
+    logged_since: datetime | None = None
 
 
 class SmokeTester:
@@ -61,10 +66,12 @@ class SmokeTester:
         test = self._test_of(package)
         if isinstance(test, SmokeResult):
             return test
+        asked_at = self._clock()
         try:
             answer = self._predictions().invoke(endpoint, test)
         except ModelFailed as failed:
-            return SmokeResult(passed=False, reason=f"the smoke test failed: {failed.message}")
+            reason = f"the smoke test failed: {failed.message}"
+            return SmokeResult(passed=False, reason=reason, logged_since=asked_at)
         return _judged(test, answer)
 
     def ask(self, endpoint: str, attempt: int, package: ModelPackage) -> Asked | SmokeResult:
@@ -92,7 +99,8 @@ class SmokeTester:
         failure = self._bucket.read(asked.failure, _MAX_ANSWER_BYTES) if asked.failure else None
         if failure:
             said = _shown(failure[0].decode(errors="replace"))
-            return SmokeResult(passed=False, reason=f"the smoke test failed: {said}")
+            reason = f"the smoke test failed: {said}"
+            return SmokeResult(passed=False, reason=reason, logged_since=asked.at)
         if self._clock() - asked.at > ANSWER_WITHIN:
             reason = f"the smoke test was not answered within {ANSWER_WITHIN}"
             return SmokeResult(passed=False, reason=reason)

@@ -31,6 +31,8 @@ from modelgate.policy import DeploymentPolicy
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
 
+    from modelgate.deployment.container_log import LogExcerpt
+
 SIGHTINGS_REMEMBERED = 200
 TOLD_REMEMBERED = 20
 
@@ -298,12 +300,19 @@ class EndpointState:
         return replace(self, attempt=replace(self.attempt, asked=asked))
 
     def closed_as(
-        self, outcome: Outcome, reason: str, now: datetime, *, blames_policy: bool = False
+        self,
+        outcome: Outcome,
+        reason: str,
+        now: datetime,
+        *,
+        blames_policy: bool = False,
+        log: LogExcerpt | None = None,
     ) -> EndpointState:
         """Closes the open attempt: its one outcome, and the effects that are owed for it.
 
         Args:
             blames_policy: whether SageMaker refused what the policy says, so that no version is to blame.
+            log: what its containers wrote last, where they are to blame.
         """
         attempt = self.attempt
         if attempt is None:
@@ -311,14 +320,15 @@ class EndpointState:
         target = attempt.target
         if outcome is Outcome.LIVE and target:
             target = self._credited(target)
-        closed = Closed(attempt.number, target, attempt.config, outcome, reason, attempt.started_at, now)
+        told = log.added_to(reason) if log else reason
+        closed = Closed(attempt.number, target, attempt.config, outcome, told, attempt.started_at, now)
         after = replace(self, attempt=None, closed=outcomes.remembered((*self.closed, closed)))
         if target is None:
             return outcomes.deleted(after, closed) if outcome is Outcome.DELETED else after
         if outcome is Outcome.LIVE:
             return outcomes.went_live(after, closed, target)
         if outcome is Outcome.FAILED:
-            return outcomes.failed(after, attempt, target, reason, blames_policy=blames_policy)
+            return outcomes.failed(after, attempt, target, reason, blames_policy=blames_policy, log=log)
         if outcome is Outcome.BLOCKED:
             return outcomes.blocked(after, closed, target, now)
         if outcome is Outcome.SUPERSEDED:

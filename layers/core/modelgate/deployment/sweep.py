@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from modelgate.builds.publishing import Publisher
     from modelgate.deployment.executor import Execution
     from modelgate.deployment.governing import Governor
     from modelgate.deployment.reconcile import Reconciler
@@ -42,12 +43,14 @@ class SweepReport:
         repaired: by endpoint, the planner's steps that were carried out.
         trouble: by endpoint or group, what kept it from being visited to the end.
         counts: figures for CloudWatch: ``Stuck`` endpoints are those that a person should look at.
+        built: the images of builds whose events were lost.
     """
 
     visited: tuple[str, ...]
     repaired: dict[str, tuple[str, ...]] = field(default_factory=dict)
     trouble: dict[str, str] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    built: tuple[str, ...] = ()
 
 
 class Sweep:
@@ -66,6 +69,7 @@ class Sweep:
         states: EndpointStates,
         directory: Directory,
         registry: Registry,
+        publisher: Publisher,
         stack: str,
         clock: Callable[[], datetime],
     ) -> None:
@@ -74,11 +78,12 @@ class Sweep:
         self._states = states
         self._directory = directory
         self._registry = registry
+        self._publisher = publisher
         self._stack = stack
         self._clock = clock
 
     def run(self, invocation: Invocation) -> SweepReport:
-        """Visits every group and every endpoint; the trouble of one keeps no other waiting.
+        """Visits every group, every endpoint, and the last builds; the trouble of one keeps no other waiting.
 
         Raises:
             AwsError: the directory cannot be read.
@@ -104,11 +109,17 @@ class Sweep:
         for endpoint in self._directory.endpoints():
             if endpoint.lower() not in seen:
                 visit(endpoint, partial(self._of_endpoint, endpoint, invocation))
+        built: list[str] = []
+        try:
+            built = [each.image for each in self._publisher.sweep()]
+        except AwsError as error:
+            trouble["builds"] = str(error)
         reports = [report for report, _ in seen.values()]
         stuck |= {report.endpoint for report, overdue in seen.values() if overdue or "Tell" in report.did}
         repaired = {each.endpoint: each.did for each in reports if set(each.did) - _NO_REPAIRS}
         counts = {"Stuck": len(stuck), "Visited": len(reports)}
-        return SweepReport(tuple(each.endpoint for each in reports), repaired, trouble, counts)
+        visited = tuple(each.endpoint for each in reports)
+        return SweepReport(visited, repaired, trouble, counts, tuple(built))
 
     def _visit(self, look: Callable[[], Execution | None], invocation: Invocation) -> tuple[Report, bool]:
         overdue = False

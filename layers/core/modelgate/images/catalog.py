@@ -161,6 +161,17 @@ def domain(region: str) -> str:
     return next((domain for start, domain in _DOMAINS.items() if region.startswith(start)), "amazonaws.com")
 
 
+def homes(repository: str) -> Mapping[str, frozenset[str]]:
+    """The accounts in which AWS keeps a repository of prebuilt images, by region; empty for any other."""
+    found: dict[str, frozenset[str]] = {}
+    for registries in dict.fromkeys(
+        re.findall(rf'"repository":"{re.escape(repository)}","registries":(\d+)', _text())
+    ):
+        for region, account in _accounts(int(registries)).items():
+            found[region] = found.get(region, frozenset()) | {account}
+    return found
+
+
 def _table(
     framework: str, scope: Scope, machine: Instance | None, where: str
 ) -> tuple[_Table | None, list[Problem]]:

@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from modelgate.errors import Problem, Refused
+from modelgate.builds.findings import Scan, too_severe
+from modelgate.errors import NotYet, Problem, Refused
 from modelgate.images import catalog
-from modelgate.images.reference import Reference, reference
+from modelgate.images.reference import reference
 from modelgate.submission import MANIFEST
 
 if TYPE_CHECKING:
-    from modelgate.ports import Images
+    from modelgate.builds.findings import MaxSeverity
+    from modelgate.ports import Image, Images
     from modelgate.submission import Container
 
 
@@ -29,21 +31,29 @@ class Chooser:
     region: str
     own: Callable[[], Images]
 
-    def choose(self, container: Container, instance_types: Iterable[str], where: str) -> str:
+    def choose(
+        self,
+        container: Container,
+        instance_types: Iterable[str],
+        where: str,
+        max_severity: MaxSeverity | None = None,
+    ) -> str:
         """The image's URI; one of the account's own by its digest.
 
         Args:
             instance_types: on which the container is to run, the policy's first.
             where: the container's place in the manifest.
+            max_severity: the worst finding that the policy allows in an image of the account's own.
 
         Raises:
-            Refused: there is no such image, or not for all of the instance types.
+            Refused: there is no such image, or not for all of the instance types, or a scan found too much.
+            NotYet: it is still being scanned.
         """
         if container.image is not None:
-            return self._named(container.image, f"{where}.image")
+            return self._named(container.image, f"{where}.image", max_severity)
         return prebuilt(container, instance_types, self.region, where)
 
-    def _named(self, image: str, where: str) -> str:
+    def _named(self, image: str, where: str, max_severity: MaxSeverity | None) -> str:
         named = reference(image)
         if named is None:
             mend = "write the name of a repository with a tag or digest, or the whole URI of an image"
@@ -52,17 +62,39 @@ class Chooser:
         if where_it_lies and where_it_lies[1] != self.region:
             found = f"lies in {where_it_lies[1]}, and SageMaker pulls from its own region, {self.region}"
             raise Refused(Problem(where, found, "replicate the repository there, and name that image"))
-        if named.registry is not None and where_it_lies != (self.account, self.region):
+        if where_it_lies and where_it_lies[0] != self.account:
             return image  # somebody else's: whether it is there only its owner could tell
-        return self._by_digest(named, where)
+        images = self.own()
+        home = images.home(named.repository)
+        if where_it_lies is None and named.registry not in {None, (home or "").partition("/")[0]}:
+            return image  # no registry of AWS's
+        which = named.digest or named.tag or "latest"
+        there = images.find(named.repository, which) if home else None
+        if there is None:
+            name = f"{named.repository}{'@' if named.digest else ':'}{which}"
+            found = f"there is no image {name} in the account's registry"
+            mend = "push it first (modelgate build does), or name one that is there"
+            raise Refused(Problem(where, found, mend))
+        _check_findings(there, max_severity, where)
+        return f"{home}@{there.digest}"
 
-    def _by_digest(self, named: Reference, where: str) -> str:
-        host = named.registry or f"{self.account}.dkr.ecr.{self.region}.{catalog.domain(self.region)}"
-        digest = named.digest or self.own().digest(named.repository, named.tag or "latest")
-        if digest is None:
-            found = f"there is no image {named.repository}:{named.tag or 'latest'} in the account's registry"
-            raise Refused(Problem(where, found, "push it first, or name one that is there"))
-        return f"{host}/{named.repository}@{digest}"
+
+def _check_findings(image: Image, worst: MaxSeverity | None, where: str) -> None:
+    """
+    Raises:
+        Refused: its scan found more than is allowed.
+        NotYet: its scan is under way.
+    """
+    if worst is None:
+        return
+    scan = image.scan or Scan("failed", {}, "its repository does not scan on push")
+    if scan.status == "pending":
+        raise NotYet(f"the image {image.repository}@{image.digest} is still being scanned")
+    wrong = too_severe(scan, worst)
+    if wrong is not None:
+        found = f"names {image.repository}, and {wrong}"
+        mend = "build it anew on an image without them, or allow them in the policy: image.max_severity"
+        raise Refused(Problem(where, found, mend))
 
 
 def prebuilt(container: Container, instance_types: Iterable[str], region: str, where: str) -> str:

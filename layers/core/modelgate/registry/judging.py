@@ -100,6 +100,7 @@ class Judge:
 
         Raises:
             Refused: with every problem of the policy, or of the containers and the artifacts.
+            NotYet: an image is still being scanned.
             Paused: an artifact is not read to its end.
         """
         policy = self._policies.of(upload.id.group)
@@ -115,7 +116,8 @@ class Judge:
                 _check_kind(uploaded, policy)
             with found.collected():
                 place = f"{MANIFEST}: {uploaded.place}"
-                image = self._chooser.choose(uploaded.container, instance_types, place)
+                worst = policy.policy.image.max_severity
+                image = self._chooser.choose(uploaded.container, instance_types, place, worst)
             with found.collected():
                 artifact, environment = self._examine(upload, uploaded, reader)
             if image is not None:

@@ -1,0 +1,204 @@
+"""A container of one's own on the local cloud: from its source to a prediction, in real containers.
+
+    python -m examples.decision_trees.demo
+
+Without a Docker Engine it says so, and there is nothing to show. What it comes to is written to
+``build/demo-containers.json``; the exit code is 0 only if every expectation held.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from examples.story import (
+    Story,
+    ask,
+    decide,
+    describe_version,
+    follow_the_endpoint,
+    main,
+    no_event_is_left,
+    subscribe,
+    tell_the_verdict,
+    upload,
+)
+from localcloud.engine import Engine, NoEngineError
+from modelgate.submission import SmokeTest
+from modelgate_cli.pack import pack
+from modelgate_cli.source_archive import pack_source
+
+_HERE = Path(__file__).parent
+RESULT = Path("build", "demo-containers.json")
+GROUP = "trees"
+IMAGE = "decision-trees"
+# Its packages have to be downloaded where no layer of it was ever built.
+_BUILD_SECONDS = 600.0
+_SHOWN_LINES = 3
+
+FLOWERS = {"5.0,3.4,1.5,0.2": "setosa", "6.6,3.0,5.7,2.2": "virginica"}
+
+
+def tell(story: Story) -> None:
+    """The story, from beginning to end."""
+    a_cloud_with_a_policy(story)
+    uri = a_source_becomes_an_image(story)
+    the_same_source_is_not_built_again(story, uri)
+    model = the_container_trains(story, uri)
+    the_model_is_submitted_with_its_image(story, uri, model)
+    an_operator_approves_it_and_it_is_served(story, uri)
+    no_event_is_left(story)
+
+
+def a_cloud_with_a_policy(story: Story) -> None:
+    story.chapter("A container of one's own, on AWS on this machine")
+    story.queue = subscribe(story.cloud)
+    policy = _HERE / "policy.yaml"
+    story.cloud.client("s3").upload_file(str(policy), story.cloud.outputs["Bucket"], f"policies/{GROUP}.yaml")
+    story.wait_for_announcement("Policy Accepted", lambda each: each["group"] == GROUP)
+
+
+def a_source_becomes_an_image(story: Story) -> str:
+    story.chapter("A data scientist uploads a source: CodeBuild builds it")
+    upload_source(story, "first")
+    told = published(story, 1)
+    described = story.cloud.client("ecr").describe_images(
+        repositoryName=IMAGE, imageIds=[{"imageTag": told["tag"]}]
+    )["imageDetails"][0]
+    story.expect("the digest that ECR has", described["imageDigest"], told["digest"])
+    story.tell("ECR", f"{told['uri']}", "blue")
+    return str(told["uri"])
+
+
+def the_same_source_is_not_built_again(story: Story, uri: str) -> None:
+    story.chapter("The same source once more: nothing is built")
+    before = builds(story)
+    upload_source(story, "second")
+    story.expect("the image", published(story, 2)["uri"], uri)
+    story.expect("the builds that there are", builds(story), before)
+
+
+def the_container_trains(story: Story, uri: str) -> Path:
+    story.chapter("The container trains a tree: docker run IMAGE train")
+    ml = story.folder / "ml"
+    ml.mkdir()
+    engine = Engine()
+    try:
+        token = story.cloud.client("ecr").get_authorization_token()["authorizationData"][0]
+        user, _, password = base64.b64decode(token["authorizationToken"]).decode().partition(":")
+        engine.client.images.pull(uri, auth_config={"username": user, "password": password})
+        sample = {str(_HERE / "sample_data.py"): {"bind": "/sample_data.py", "mode": "ro"}}
+        for command, mounts in ((["python3", "/sample_data.py"], sample), (["train"], {})):
+            output = engine.client.containers.run(
+                uri,
+                command,
+                volumes={str(ml): {"bind": "/opt/ml", "mode": "rw"}, **mounts},
+                user=f"{os.getuid()}:{os.getgid()}",
+                remove=True,
+                stderr=True,
+            )
+            for line in output.decode().splitlines():
+                story.tell("container", line)
+    finally:
+        engine.close()
+    return ml / "model"
+
+
+def the_model_is_submitted_with_its_image(story: Story, uri: str, model: Path) -> None:
+    story.chapter("The tree is submitted, with the image that serves it")
+    metrics = json.loads((model / "evaluation.json").read_text())
+    packed = pack(
+        model,
+        image=uri,
+        metrics=metrics,
+        content_types=["text/csv", "application/json"],
+        response_types=["application/json", "text/csv"],
+        smoke_test=SmokeTest(content_type="text/csv", body="5.1,3.5,1.4,0.2", expect="setosa"),
+        out=story.folder / "submission",
+    )
+    upload(story, "first", packed.files)
+    told = story.wait_for_announcement("Model Registered", lambda each: each["group"] == GROUP)
+    story.expect("the version that was registered", told["version"], 1)
+    tell_the_verdict(story, "first")
+    (container,) = describe_version(story, 1)["InferenceSpecification"]["Containers"]
+    story.expect("the image of version 1", container["Image"], uri)
+    story.tell("registry", f"version 1 of {GROUP} is served by exactly {container['Image']}", "blue")
+
+
+def an_operator_approves_it_and_it_is_served(story: Story, uri: str) -> None:
+    story.chapter("An operator approves it: docker run IMAGE serve")
+    decide(story, 1, "Approved", "A tree in a container of its own")
+    follow_the_endpoint(story, version=1)
+    for flower, species in FLOWERS.items():
+        answer: dict[str, Any] = ask(story, flower)
+        story.expect(f"the answer to {flower}", answer, {"predictions": [species]})
+        story.remember(flower, answer["predictions"], "InService")
+        story.tell("runtime", f"{flower} → {species}", "cyan")
+    for line in log_of_the_endpoint(story)[-_SHOWN_LINES:]:
+        story.tell("CloudWatch", line)
+    story.expect("whether the container is of that very image", uri in images_that_serve(), wanted=True)
+
+
+# ── what a chapter is made of ─────────────────────────────────────────────────────────────────────
+def upload_source(story: Story, name: str) -> None:
+    source = io.BytesIO()
+    packed = pack_source(_HERE, source)
+    key = f"sources/{IMAGE}/{name}.zip"
+    story.cloud.client("s3").put_object(Bucket=story.cloud.outputs["Bucket"], Key=key, Body=source.getvalue())
+    story.tell("S3", f"{key} is uploaded ({packed.files} files)")
+
+
+def published(story: Story, count: int) -> dict[str, Any]:
+    """The announcement of the image, which is the n-th of its kind; or of why there is none."""
+
+    def told() -> dict[str, Any] | None:
+        kinds = {"Image Published", "Image Build Failed", "Source Refused", "Image Refused"}
+        about = [each for each in story.announcements if each["kind"] in kinds]
+        return about[count - 1] if len(about) >= count else None
+
+    news = story.wait_for("the end of the build", told, _BUILD_SECONDS)
+    story.expect("what came of the source", news["kind"], "Image Published")
+    return news
+
+
+def builds(story: Story) -> list[str]:
+    project = story.cloud.outputs["Builder"]
+    listed: list[str] = story.cloud.client("codebuild").list_builds_for_project(projectName=project)["ids"]
+    return listed
+
+
+def images_that_serve() -> list[str]:
+    """By their digests, as the engine has them."""
+    engine = Engine()
+    try:
+        running = engine.client.containers.list(filters={"label": f"modelgate.endpoint={GROUP}"})
+        return [name for container in running for name in container.attrs["Config"]["Image"].split()]
+    finally:
+        engine.close()
+
+
+def log_of_the_endpoint(story: Story) -> list[str]:
+    logs, group = story.cloud.client("logs"), f"/aws/sagemaker/Endpoints/{GROUP}"
+    found = logs.filter_log_events(logGroupName=group)["events"]
+    return [event["message"] for event in found]
+
+
+def start() -> int:
+    engine = Engine()
+    try:
+        engine.client.ping()
+    except NoEngineError as error:
+        sys.stdout.write(f"\nNo images are built and no containers of one's own run here: {error}\n")
+        return 0
+    finally:
+        engine.close()
+    return main(GROUP, tell, RESULT)
+
+
+if __name__ == "__main__":
+    sys.exit(start())
