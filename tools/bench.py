@@ -9,6 +9,9 @@ Calls: how many requests to AWS the handlers make under a bare policy: of the ap
 update, of the event that ends it, and of an event that changes nothing.
 
 Inspection: how fast a model.tar.gz of 1 GB is read and judged; see ``bench_inspect``.
+
+Packaging: how fast a source is packed, beside sm-docker; see ``bench_package``. Rebuilding: how long
+a changed source takes beside one that is built from nothing; see ``bench_rebuild``.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import bench_inspect
+import bench_package
+import bench_rebuild
 from calls import calls
 
 ROOT = Path(__file__).parents[1]
@@ -131,9 +136,20 @@ def main() -> int:
         sys.stdout.write(f"no comparison with {lacking}\n")
     inspect = asdict(bench_inspect.measure(_environment()))
     sys.stdout.write(json.dumps({"inspect": inspect}) + "\n")
+    package = bench_package.package()
+    sys.stdout.write(json.dumps({"package": package}) + "\n")
+    rebuild = bench_rebuild.rebuild()
+    sys.stdout.write(json.dumps({"rebuild": rebuild}) + "\n")
     report = ROOT / "build" / "bench.json"
     report.parent.mkdir(exist_ok=True)
-    report.write_text(json.dumps({"cold_start": figures, "calls": made, "inspect": inspect}, indent=2) + "\n")
+    measured = {
+        "cold_start": figures,
+        "calls": made,
+        "inspect": inspect,
+        "package": package,
+        "rebuild": rebuild,
+    }
+    report.write_text(json.dumps(measured, indent=2) + "\n")
     sys.stdout.write(f"written to {report.relative_to(ROOT)} in {time.monotonic() - began:.0f} s\n")
     return 0
 

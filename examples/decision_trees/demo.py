@@ -177,7 +177,8 @@ def images_that_serve() -> list[str]:
     engine = Engine()
     try:
         running = engine.client.containers.list(filters={"label": f"modelgate.endpoint={GROUP}"})
-        return [name for container in running for name in container.attrs["Config"]["Image"].split()]
+        images = [container.image for container in running if container.image is not None]
+        return [name for image in images for name in image.attrs["RepoDigests"]]
     finally:
         engine.close()
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
 from docker import DockerClient
 
@@ -57,21 +56,9 @@ class Shell:
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[DockerClient]:
-    client = docker.from_env()
-    yield client
-    client.close()
-
-
-@pytest.fixture(scope="module")
-def cloud(engine: DockerClient) -> Iterator[LocalCloud]:
+def cloud() -> Iterator[LocalCloud]:
     with LocalCloud(ROOT / "template.yaml") as running:
         yield running
-        for told in running.client("ecr").describe_repositories()["repositories"]:
-            for image in engine.images.list(name=told["repositoryUri"]):
-                for tag in image.tags:
-                    if tag.startswith(told["repositoryUri"]):
-                        engine.images.remove(tag)
 
 
 @pytest.fixture

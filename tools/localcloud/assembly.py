@@ -234,6 +234,7 @@ class Parts:
         self.scheduler.join()
         self.docker_containers.close()
         self.invoker.stop()
+        self.engine.forget(self.ecr.host)
         self.engine.close()
         self.clients.close()
         self.ecr.stop()

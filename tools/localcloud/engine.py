@@ -5,6 +5,7 @@ Everything else of the local cloud works without it, so it is looked for when it
 
 from __future__ import annotations
 
+from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,20 @@ class Engine:
             if self._client is None:
                 self._client = _connected()
             return self._client
+
+    def forget(self, registry: str) -> None:
+        """Take away the names that images have in a registry that is going; their layers stay, as a cache."""
+        with self._lock:
+            client = self._client
+        if client is None:
+            return
+        from docker.errors import DockerException
+
+        with suppress(DockerException):  # the engine has gone before, or somebody else took one away
+            names = [name for image in client.images.list() for name in image.tags]
+            for name in names:
+                if name.startswith(f"{registry}/"):
+                    client.images.remove(name, noprune=True)
 
     def close(self) -> None:
         """Close the connections to it."""
