@@ -166,6 +166,14 @@ def test_what_fails_in_build_runs_post_build_and_fails_the_build(cloud: LocalClo
     assert "now 0" in log_of(cloud, build)
 
 
+def test_a_phase_that_aborts_is_the_last_one(cloud: LocalCloud) -> None:
+    content = json.loads(spec(build="false", post_build="echo never"))
+    content["phases"]["build"]["on-failure"] = "ABORT"
+    build = start(cloud, json.dumps(content))
+    assert build["buildStatus"] == "FAILED"
+    assert "POST_BUILD" not in phases(build)
+
+
 def test_what_fails_before_ends_the_build(cloud: LocalCloud) -> None:
     build = start(cloud, spec(pre_build="false", build="echo never"))
     assert build["buildStatus"] == "FAILED"

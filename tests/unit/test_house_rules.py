@@ -1,4 +1,4 @@
-"""The house rules pass the template, and each fails on what it is there for."""
+"""Each of the house rules fails on what it is there for. That they pass the template, `make check` sees."""
 
 from __future__ import annotations
 
@@ -26,10 +26,6 @@ def findings(template: Path) -> set[str]:
         ]
     )
     return {match.rule.id for match in Runner(config).run() if match.rule.id.startswith("E91")}
-
-
-def test_the_template_keeps_every_house_rule() -> None:
-    assert findings(ROOT / "template.yaml") == set()
 
 
 # Each run of the linter takes seconds, so one template breaks several rules, each in a place of its own.

@@ -205,7 +205,7 @@ class _Walk:
             what = "is neither a file nor a folder"
             mend = f"leave it out by {dockerignore.NAME}"
         elif status.st_size > _MAX_FILE_BYTES:
-            what = f"has {status.st_size / 1024**3:.1f} GB, and a file of a source may have 4 GB"
+            what = f"has {status.st_size / 1024**3:.1f} GB, and a file of a source has less than 4 GB"
             mend = f"have the build fetch it, and leave it out by {dockerignore.NAME}"
         elif not _is_text(name):
             what = "has a name that is not UTF-8"

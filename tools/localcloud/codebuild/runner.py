@@ -109,7 +109,7 @@ class Runner:
                 succeeded = False
                 # What fails in the phase build goes on to post_build, unless it says otherwise; what fails
                 # before that does not.
-                if name != "BUILD":
+                if name != "BUILD" or phase.aborts:
                     break
         if succeeded:
             self._close(self._build.begin("UPLOAD_ARTIFACTS"), "SUCCEEDED")
