@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -20,7 +20,7 @@ from modelgate.builds.findings import Scan
 from modelgate.builds.order import BuildOrder, order
 from modelgate.builds.source import examine
 from modelgate.errors import Invalid, Refused
-from modelgate.ports import Builds, Images, ObjectVersion
+from modelgate.ports import Builds, Images, ObjectVersion, Run
 from tests.fakes.aws import Calls, Clock
 from tests.fakes.builds import FakeBuilds, FakeImages
 from tests.unit.sources import source
@@ -200,3 +200,29 @@ def test_a_repository_is_made_as_it_should_be(cloud: LocalCloud, image: str) -> 
     assert lifecycle["rules"][0]["selection"]["tagStatus"] == "untagged"
     tags = ecr.list_tags_for_resource(resourceArn=home["repositoryArn"])["tags"]
     assert tags == [{"Key": "modelgate:stack", "Value": "modelgate"}]
+
+
+def test_what_a_build_printed_last_is_told_without_the_commands_that_codebuild_quotes() -> None:
+    own = "[Container] 2026/11/22 21:00:00.000000 "
+    events = [
+        f"{own}Entering phase BUILD",
+        f"{own}Running command set -euo pipefail",
+        'readarray -t arguments <<< "$DOCKER_ARGUMENTS"',
+        "Step 1/2 : FROM python",
+        "the package is not there\nreturned a non-zero code: 1",
+        f"{own}Command did not exit successfully set -euo pipefail",
+        'readarray -t arguments <<< "$DOCKER_ARGUMENTS"',
+        "fi exit status 1",
+        f"{own}Phase complete: BUILD State: FAILED",
+    ]
+
+    class Logs:
+        @staticmethod
+        def get_log_events(**_: object) -> dict[str, list[dict[str, str]]]:
+            return {"events": [{"message": message} for message in events]}
+
+    builds = CodeBuildBuilds(cast("Any", None), lambda: cast("Any", Logs()), "images", "intake")
+    run = Run("images:1", "FAILED", {}, "", "", datetime.now(UTC), log=("group", "stream"))
+    printed = ["Step 1/2 : FROM python", "the package is not there", "returned a non-zero code: 1"]
+    assert builds.last_lines(run, 20) == printed
+    assert builds.last_lines(run, 1) == printed[-1:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import zipfile
 from collections.abc import Iterable
@@ -13,14 +14,15 @@ import pytest
 from modelgate_cli.source_archive import pack_source
 from tests.docker.conftest import BASE_IMAGE
 
-CLIENT = "/usr/bin/docker"
+CLIENT = shutil.which("docker") or "docker"
 DOCKERFILE = (
     f"FROM {BASE_IMAGE}\nCOPY . /arrived/\nRUN cd /arrived && find . -mindepth 1 -printf '%y=%P=\\n'\n"
 )
 # In the zip whatever is ignored: the build needs them.
 ALWAYS = {"Dockerfile", ".dockerignore"}
 
-# Each rule has names of its own, so that one build tells of all of them.
+# Each rule has names of its own, so that one build tells of all of them. What versions of docker disagree on
+# is not here: tests/unit/test_source_archive.py has it as BuildKit does it.
 RULES = {
     "# comment\n\n  \n": ["# comment"],
     "trimmed  ": ["trimmed"],
@@ -33,18 +35,16 @@ RULES = {
     "**/cache": ["cache/a", "in/cache/a", "in/cached"],
     "below/**": ["below/a", "below/b/c"],
     "between/**/end": ["between/end", "between/a/b/end", "between/a/other"],
-    "**suffix": ["suffix", "asuffix", "in/asuffix", "suffixa"],
     "wh?t": ["what", "wh/t", "wht"],
     "[abc]set": ["aset", "dset"],
     "[^abc]not": ["anot", "dnot"],
     "[0-4]range": ["3range", "5range"],
     r"\*star": ["*star", "astar"],
-    "plus+(dot).txt": ["plus+(dot).txt", "plusdot_txt"],
+    "dot.txt": ["dot.txt", "dot_txt"],
     "ümläut": ["ümläut", "in/ümläut"],
     "*.md\n!README*.md\nREADME-secret.md": ["a.md", "README.md", "README-secret.md"],
     "back\n!back/kept": ["back/kept/a", "back/gone", "back/other/a"],
     "again\n!again/kept\nagain/kept/gone": ["again/kept/a", "again/kept/gone", "again/gone"],
-    "late/file\n!late": ["late/file", "late/other"],
     "!early\nearly": ["early/a"],
     "Dockerfile\n.dockerignore": [],
     "emptied/*": ["emptied/a"],

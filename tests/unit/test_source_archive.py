@@ -42,6 +42,7 @@ def packed(folder: Path, options: bytes | None = None) -> bytes:
 def content_of(content: bytes) -> dict[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert archive.testzip() is None
+        assert len(set(archive.namelist())) == len(archive.namelist())
         return {name: archive.read(name) for name in archive.namelist()}
 
 
@@ -71,6 +72,7 @@ def test_large_and_incompressible_files_come_back_as_they_were(
         "half": random.Random(2).randbytes(70_000),
         "turns": random.Random(3).randbytes(100_000) + b"all work and no play " * 5_000 + b"end",
         "two pieces": b"y" * 200_000,
+        "tiny": random.Random(4).randbytes(1_000),
         "empty": b"",
         "zeros": bytes(99_000),
     }
@@ -78,6 +80,9 @@ def test_large_and_incompressible_files_come_back_as_they_were(
     assert content_of(content) == files
     # Noise gets no larger, and all else hardly counts.
     assert len(content) < 150_000 + 70_000 + 100_000 + 15_000
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        stored = {entry.filename for entry in archive.infolist() if entry.compress_type == zipfile.ZIP_STORED}
+    assert stored == {"half", "tiny", "empty"}
     if unzip := shutil.which("unzip"):
         (tmp_path / "source.zip").write_bytes(content)
         subprocess.run([unzip, "-tq", tmp_path / "source.zip"], check=True, stdout=subprocess.DEVNULL)
@@ -108,7 +113,7 @@ def test_folders_are_kept_that_nothing_is_in(tmp_path: Path) -> None:
         "models/none/",
     }
     with zipfile.ZipFile(io.BytesIO(packed(tmp_path))) as archive:
-        assert oct(archive.getinfo("data/").external_attr >> 16) == "0o40755"
+        assert oct(archive.getinfo("data/").external_attr) == oct(0o40755 << 16 | 0x10)
 
 
 def test_the_stack_takes_what_is_packed(tmp_path: Path) -> None:
@@ -141,7 +146,15 @@ def test_what_a_build_needs_is_in_it_whatever_is_ignored(tmp_path: Path) -> None
 def test_a_dockerfiles_own_ignore_file_counts_before_the_folders(tmp_path: Path) -> None:
     grow(
         tmp_path,
-        {"docker/A": DOCKERFILE, "docker/A.dockerignore": "x\n", ".dockerignore": "*\n", "x": "", "y": ""},
+        {
+            "docker/A": DOCKERFILE,
+            # As an editor on Windows writes it.
+            "docker/A.dockerignore": b"\xef\xbb\xbfx\r\ndocker\r\n",
+            "docker/b": "",
+            ".dockerignore": "*\n",
+            "x": "",
+            "y": "",
+        },
     )
     out = io.BytesIO()
     pack_source(tmp_path, out, dockerfile="docker/A")
@@ -272,10 +285,14 @@ def test_a_file_that_changes_while_it_is_packed_is_not_packed(
     monkeypatch.setattr(source_archive, "_WAITING", 0)
     monkeypatch.setattr(source_archive, "_PORTION_FILES", 1)
     grow(tmp_path, {"a": "1", "b": "2"})
-    for grown in ("22", ""):
+    for other in ("22", ""):
         (tmp_path / "b").write_text("2")
+
+        def write_other(_: int, other: str = other) -> None:
+            (tmp_path / "b").write_text(other)
+
         with pytest.raises(OSError, match="b was written while it was packed"):
-            pack_source(tmp_path, io.BytesIO(), progress=lambda _, now=grown: grow(tmp_path, {"b": now}))
+            pack_source(tmp_path, io.BytesIO(), progress=write_other)
 
 
 def test_too_much_is_refused_with_the_largest_folders(

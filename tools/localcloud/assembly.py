@@ -153,12 +153,11 @@ class Parts:
             region=settings.region,
             url=self.url,
             moto=self.moto,
+            clients=self.clients,
+            identities=self.identities,
             events=self.events,
             scheduler=self.scheduler,
             engine=self.engine,
-            client_of=self.client_of,
-            caller_of=self._caller,
-            issue=self.identities.issue,
         )
         self.environments = self._environments()
         self.invoker = self._invoker([])

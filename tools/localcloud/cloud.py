@@ -44,6 +44,7 @@ LIMITS = (
     "scalable targets move a variant into their bounds once, when they are registered; no policy scales",
     "shadow variants are kept and not carried out",
     "asynchronous requests never expire, and a request in data capture has a file of its own",
+    "the deepLink of a build leads to AWS's console, which knows nothing of it",
     "scans of images find what scans_find() told; ECR's PutImage takes images whose layers were never pushed",
     "ECR mounts no layers of other repositories, and forgets none; a repository's policies change nothing",
 )

@@ -46,7 +46,7 @@ class Engine:
             return
         from docker.errors import DockerException
 
-        with suppress(DockerException):  # the engine has gone before, or somebody else took one away
+        with suppress(DockerException, OSError):  # the engine has gone, or somebody else took one away
             names = [name for image in client.images.list() for name in image.tags]
             for name in names:
                 if name.startswith(f"{registry}/"):

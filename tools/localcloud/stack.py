@@ -19,7 +19,7 @@ _AWS_POLICY = "arn:aws:iam::aws:policy/"
 NOT_SIMULATED: Mapping[str, str] = {
     "AWS::CloudWatch::Alarm": "is kept, and changes by SetAlarmState only: no service sends metrics here",
     "AWS::Lambda::LayerVersion": "is not mounted: functions import what is installed here",
-    "AWS::CodeBuild::Project": "builds in a shell of this machine, with its engine, whatever its environment",
+    "AWS::CodeBuild::Project": "builds in a shell of this machine, with its engine; no image, no VPC",
     "AWS::S3::BucketPolicy": "only what it denies is asked; requests count as sent over TLS",
     "AWS::SNS::Subscription": "delivers to queues; no mail is sent",
     "AWS::Logs::LogGroup": "keeps its lines for ever",
@@ -43,6 +43,10 @@ _PROJECT_MEMBERS = {
     "Environment",
     "TimeoutInMinutes",
     "QueuedTimeoutInMinutes",
+    "ConcurrentBuildLimit",
+    "EncryptionKey",
+    "Cache",
+    "VpcConfig",
     "LogsConfig",
     "Tags",
 }
@@ -164,27 +168,20 @@ class StackBuilder:
             dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=ttl)
 
     def _project(self, resource: Resource) -> None:
-        given = resource.properties
         _refuse_unknown(resource, _PROJECT_MEMBERS)
-        logs = given.get("LogsConfig", {}).get("CloudWatchLogs", {})
-        self._clients.aws("codebuild").create_project(
-            name=resource.physical_id,
-            description=given.get("Description", ""),
-            serviceRole=given["ServiceRole"],
-            source={"type": given["Source"]["Type"], "buildspec": given["Source"].get("BuildSpec", "")},
-            artifacts={"type": given["Artifacts"]["Type"]},
-            environment={
-                "type": given["Environment"]["Type"],
-                "image": given["Environment"]["Image"],
-                "computeType": given["Environment"]["ComputeType"],
-                "privilegedMode": _is_true(given["Environment"].get("PrivilegedMode", False)),
-            },
-            timeoutInMinutes=int(given.get("TimeoutInMinutes", 60)),
-            logsConfig={"cloudWatchLogs": {"status": "ENABLED", "groupName": logs["GroupName"]}}
-            if logs
-            else {},
-            tags=[{"key": tag["Key"], "value": tag["Value"]} for tag in given.get("Tags", [])],
-        )
+        given: dict[str, Any] = {**_in_camel_case(resource.properties), "name": resource.physical_id}
+        for number in ("timeoutInMinutes", "queuedTimeoutInMinutes", "concurrentBuildLimit"):
+            if number in given:
+                given[number] = int(given[number])
+        if "privilegedMode" in given["environment"]:
+            given["environment"]["privilegedMode"] = _is_true(given["environment"]["privilegedMode"])
+        if "buildSpec" in given["source"]:
+            given["source"]["buildspec"] = given["source"].pop("buildSpec")
+        for member, ids in given.get("vpcConfig", {}).items():
+            # A parameter that is a list is its text here.
+            if isinstance(ids, str) and member != "vpcId":
+                given["vpcConfig"][member] = ids.split(",")
+        self._clients.aws("codebuild").create_project(**given)
 
     # ── messages ──────────────────────────────────────────────────────────────────────────────────
 
@@ -409,6 +406,13 @@ def _policy(resource: Resource, document: Mapping[str, Any]) -> str:
     except TemplateError as error:
         raise TemplateError(f"{resource.logical_id}: {error}") from error
     return written
+
+
+def _in_camel_case(properties: Any) -> Any:
+    """As the APIs have it that write their members so, where CloudFormation begins them with a capital."""
+    if isinstance(properties, Mapping):
+        return {name[0].lower() + name[1:]: _in_camel_case(value) for name, value in properties.items()}
+    return [_in_camel_case(item) for item in properties] if isinstance(properties, list) else properties
 
 
 def _lifecycle_rule(rule: Mapping[str, Any]) -> dict[str, Any]:

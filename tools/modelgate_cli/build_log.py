@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # What CodeBuild writes into the log itself begins so, and tells of the phases that have commands.
 _ITS_OWN = "[Container] "
+# From here on the command that failed is quoted, up to the next line that is marked.
+_QUOTES_WHAT_FAILED = "Command did not exit successfully"
 _PHASE_BEGINS = re.compile(r"Entering phase ([A-Z_]+)")
 _PHASES_IN_THE_LOG = frozenset({"INSTALL", "PRE_BUILD", "BUILD", "POST_BUILD"})
 _PHASES_BEFORE_IT = frozenset({"SUBMITTED", "QUEUED", "PROVISIONING", "DOWNLOAD_SOURCE"})
@@ -57,6 +59,7 @@ class BuildLog:
         self._place: dict[str, Any] = {}
         self._unseen: list[str | PhaseBegins] = []
         self._after_its_own = False
+        self._quotes_what_failed = False
         self.last_lines: deque[str] = deque(maxlen=KEPT_LINES)
 
     def news(self) -> list[str | PhaseBegins]:
@@ -86,12 +89,13 @@ class BuildLog:
     def _lines_of(self, message: str) -> Iterator[str | PhaseBegins]:
         if message.startswith(_ITS_OWN):
             self._after_its_own = True
+            self._quotes_what_failed = _QUOTES_WHAT_FAILED in message
             if begins := _PHASE_BEGINS.search(message):
                 yield PhaseBegins(begins[1])
             return
         for line in message.splitlines():
             # A command of several lines is told of with its first one marked only.
-            if self._after_its_own and line.strip() in _commands():
+            if self._quotes_what_failed or (self._after_its_own and line.strip() in _commands()):
                 continue
             self._after_its_own = False
             if line.strip():

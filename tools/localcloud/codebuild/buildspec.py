@@ -5,27 +5,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 PHASES = ("INSTALL", "PRE_BUILD", "BUILD", "POST_BUILD")
-_SHELLS = ("bash", "sh")
+
+OnFailure = Literal["", "ABORT", "CONTINUE"]
 
 
 class BuildspecError(Exception):
-    """The buildspec is wrong, or says what the local cloud does not know. The message says what."""
+    """It cannot be carried out: it is wrong, or says what the local cloud does not know. Tells all of it."""
 
 
 @dataclass(frozen=True)
 class PhaseSpec:
-    """A phase's commands, those that follow them whatever happens, and whether the build goes on then."""
+    """A phase of a buildspec.
+
+    Attributes:
+        finally_: what is done after its commands, whatever became of them.
+        on_failure: what comes after it has failed; empty where that is CodeBuild's own rule.
+    """
 
     commands: tuple[str, ...] = ()
     finally_: tuple[str, ...] = ()
-    aborts: bool = False
+    on_failure: OnFailure = ""
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,7 @@ class Buildspec:
     """A buildspec.
 
     Attributes:
+        shell: the program that carries out the commands.
         phases: by their names in the API, such as ``PRE_BUILD``.
         variables: what it sets itself; a build's own variables win.
         exported: the variables that are handed on.
@@ -53,39 +60,72 @@ def read(text: str) -> Buildspec:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise BuildspecError(f"it is no YAML: {' '.join(str(error).split())}") from error
-    top = _mapping(content, "the buildspec", {"version", "env", "phases"})
-    if str(top.get("version")) != "0.2":
-        raise BuildspecError(f"its version is {top.get('version')}; the local cloud knows 0.2")
-    env = _mapping(top.get("env") or {}, "env", {"shell", "variables", "exported-variables"})
-    shell = str(env.get("shell", "sh"))
-    if shell not in _SHELLS:
-        raise BuildspecError(f"env.shell is {shell}; the local cloud knows {' and '.join(_SHELLS)}")
-    phases = _mapping(top.get("phases") or {}, "phases", {name.lower() for name in PHASES})
-    return Buildspec(
-        shell=shell,
-        phases={name.upper(): _phase(phase, f"phases.{name}") for name, phase in phases.items()},
-        variables={str(name): str(value) for name, value in (env.get("variables") or {}).items()},
-        exported=tuple(map(str, env.get("exported-variables") or ())),
-    )
+    reader = _Reader()
+    spec = reader.buildspec(content)
+    if reader.problems:
+        raise BuildspecError("; ".join(reader.problems))
+    return spec
 
 
-def _phase(content: Any, where: str) -> PhaseSpec:
-    phase = _mapping(content or {}, where, {"commands", "finally", "on-failure"})
-    on_failure = phase.get("on-failure", "CONTINUE")
-    if on_failure not in {"ABORT", "CONTINUE"}:
-        raise BuildspecError(f"{where}.on-failure is {on_failure}; the local cloud knows ABORT and CONTINUE")
-    commands = phase.get("commands") or []
-    if not commands:
-        raise BuildspecError(f"{where} has no commands")
-    return PhaseSpec(
-        tuple(map(str, commands)), tuple(map(str, phase.get("finally") or ())), on_failure == "ABORT"
-    )
+class _Reader:
+    """Reads to the end, and keeps what is wrong."""
 
+    def __init__(self) -> None:
+        self.problems: list[str] = []
 
-def _mapping(content: Any, where: str, known: set[str]) -> Mapping[str, Any]:
-    if not isinstance(content, dict):
-        raise BuildspecError(f"{where} is no mapping")
-    unknown = sorted(set(content) - known)
-    if unknown:
-        raise BuildspecError(f"{where} has {', '.join(unknown)}, which the local cloud does not carry out")
-    return content
+    def buildspec(self, content: Any) -> Buildspec:
+        top = self._mapping(content, "the buildspec", "version", "env", "phases")
+        if str(top.get("version")) != "0.2":
+            self.problems.append(f"version is {top.get('version')}, and the local cloud knows 0.2")
+        env = self._mapping(top.get("env"), "env", "shell", "variables", "exported-variables")
+        variables = self._mapping(env.get("variables"), "env.variables")
+        phases = self._mapping(top.get("phases"), "phases", *(name.lower() for name in PHASES))
+        if not phases:
+            self.problems.append("it has no phases")
+        return Buildspec(
+            shell=self._choice(env.get("shell", "sh"), "env.shell", "bash", "sh"),
+            phases={name.upper(): self._phase(phase, f"phases.{name}") for name, phase in phases.items()},
+            variables={str(name): str(value) for name, value in variables.items()},
+            exported=self._texts(env.get("exported-variables"), "env.exported-variables"),
+        )
+
+    def _phase(self, content: Any, where: str) -> PhaseSpec:
+        phase = self._mapping(content, where, "commands", "finally", "on-failure")
+        commands = self._texts(phase.get("commands"), f"{where}.commands")
+        if not commands:
+            self.problems.append(f"{where} has no commands")
+        on_failure: OnFailure = ""
+        if "on-failure" in phase:
+            chosen = self._choice(phase["on-failure"], f"{where}.on-failure", "ABORT", "CONTINUE")
+            on_failure = "ABORT" if chosen == "ABORT" else "CONTINUE"
+        return PhaseSpec(commands, self._texts(phase.get("finally"), f"{where}.finally"), on_failure)
+
+    def _mapping(self, content: Any, where: str, *known: str) -> Mapping[str, Any]:
+        """Without any that are known, every name is."""
+        if content is None:
+            return {}
+        if not isinstance(content, dict):
+            self.problems.append(f"{where} is no mapping")
+            return {}
+        unknown = [str(name) for name in content if known and name not in known]
+        if unknown:
+            self.problems.append(
+                f"{where} has {', '.join(unknown)}, and the local cloud carries out {', '.join(known)}"
+            )
+        return {str(name): value for name, value in content.items() if not known or name in known}
+
+    def _texts(self, content: Any, where: str) -> tuple[str, ...]:
+        if content is None:
+            return ()
+        if not isinstance(content, Sequence) or isinstance(content, str):
+            self.problems.append(f"{where} is no list")
+            return ()
+        if not all(isinstance(item, str | int | float) for item in content):
+            self.problems.append(f"{where} has what is no text: write each command as one")
+        return tuple(map(str, content))
+
+    def _choice(self, found: Any, where: str, *known: str) -> str:
+        if found not in known:
+            self.problems.append(f"{where} is {found}, and the local cloud knows {' and '.join(known)}")
+            return known[0]
+        return str(found)

@@ -1,293 +1,317 @@
 """Carries out a build on this machine: the source, then each phase's commands, line by line into the log.
 
-"Build phase transitions", "Environment variables in build environments" and "Shells and commands in build
-environments" in the AWS CodeBuild User Guide. The commands run in a shell of this machine, in no container,
-and build with its Docker Engine.
+"Build phase transitions" and "Environment variables in build environments" in the AWS CodeBuild User Guide.
+The commands run in a shell of this machine, in no container, and build with its Docker Engine.
 """
 
 from __future__ import annotations
 
 import os
-import shlex
+import shutil
 import signal
-import subprocess
+import stat
 import sys
 import tempfile
-import threading
-import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import zlib
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from localcloud import calls
-from localcloud.codebuild.builds import Build, Phase
+from localcloud.codebuild.builds import Build, Context
 from localcloud.codebuild.buildspec import PHASES, Buildspec, BuildspecError, PhaseSpec, read
+from localcloud.codebuild.log import BuildLog, LogDeniedError
+from localcloud.codebuild.shell import Shell
 from localcloud.engine import Engine, NoEngineError
 
-# Of this machine's environment: where Docker's engine is, and how to get out.
-_TAKEN_OVER = ("DOCKER_HOST", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "SSL_CERT_FILE")
-_SHOWN = 200
+_BUILDSPEC = "buildspec.yml"
+# Of this machine's environment: where its Docker Engine is, and how to get out.
+_OF_THIS_MACHINE = (
+    "DOCKER_HOST",
+    "DOCKER_TLS_VERIFY",
+    "DOCKER_CERT_PATH",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "SSL_CERT_FILE",
+)
 
 
-class _Stopped(Exception):
-    """Somebody, or the time limit, ended the build."""
+# Phases after whose failure no other comes. After BUILD comes POST_BUILD, whatever became of it.
+_ENDING = frozenset({"INSTALL", "PRE_BUILD"})
 
 
-class _PhaseFailed(Exception):
-    """A phase failed; code and message are what its context says."""
+class _Interrupted(Exception):
+    """Somebody, or the time limit, ends the build."""
+
+
+class _PhaseFailedError(Exception):
+    """A phase failed."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
-        self.code = code
+        self.context = Context(code, message)
 
 
 class Runner:
-    """Runs one build, from beginning to end.
+    """Runs one build.
 
     Args:
         s3: a client with the rights of the project's role.
         environment: what lets any AWS client call the local cloud with those rights.
-        write: called with a line for the build's log.
     """
 
     def __init__(
-        self,
-        build: Build,
-        *,
-        s3: Any,
-        engine: Engine,
-        environment: Mapping[str, str],
-        write: Callable[[str], None],
+        self, build: Build, *, s3: Any, log: BuildLog, engine: Engine, environment: Mapping[str, str]
     ) -> None:
         self._build = build
         self._s3 = s3
+        self._log = log
         self._engine = engine
         self._aws = environment
-        self._write = write
-        self._deadline = time.monotonic() + build.asked.minutes * 60
 
     def run(self) -> None:
-        """To its end; the build knows its status then."""
+        """From its beginning to its end; it knows its status then."""
         build = self._build
-        with tempfile.TemporaryDirectory(prefix="localcloud-build-") as name:
-            folder = Path(name)
-            status = "SUCCEEDED"
-            try:
-                status = self._phases(folder)
-            except _Stopped:
-                status = "STOPPED" if build.stopping.is_set() else "TIMED_OUT"
-        self._end(status)
+        limit = Timer(build.asked.minutes * 60, build.interrupt, ["TIMED_OUT"])
+        limit.daemon = True
+        limit.start()
+        try:
+            # What an engine made in there may be somebody else's.
+            with tempfile.TemporaryDirectory(prefix="localcloud-build-", ignore_cleanup_errors=True) as name:
+                status = "SUCCEEDED" if self._succeeds(Path(name).resolve()) else "FAILED"
+        except _Interrupted:
+            status = build.interruption or "STOPPED"
+        finally:
+            limit.cancel()
+        build.end(status)
 
-    def _end(self, status: str) -> None:
-        for name in ("FINALIZING", "COMPLETED"):
-            phase = self._build.begin(name)
-            if name == "FINALIZING":
-                self._close(phase, "SUCCEEDED")
-        self._build.status = status
-        self._build.ended = calls.now()
+    def _succeeds(self, folder: Path) -> bool:
+        before = (("SUBMITTED", _nothing), ("QUEUED", self._open_log), ("PROVISIONING", self._provision))
+        if not all(self._step(name, work) for name, work in before):
+            return False
+        succeeded = self._succeeds_in_container(folder)
+        self._step("FINALIZING", _nothing)
+        return succeeded
 
-    def _phases(self, folder: Path) -> str:
-        for name in ("SUBMITTED", "QUEUED"):
-            self._close(self._build.begin(name), "SUCCEEDED")
+    def _succeeds_in_container(self, folder: Path) -> bool:
         source = folder / "src"
-        spec: list[Buildspec] = []
-        failed = self._step("PROVISIONING", self._provision) or self._step(
-            "DOWNLOAD_SOURCE", lambda: spec.append(self._download(folder, source))
-        )
-        if failed:
-            return "FAILED"
-        shell = _Shell(folder, source, self._environment(folder, source, spec[0]), spec[0].shell)
+        specs: list[Buildspec] = []
+        self._log.say("Phase is DOWNLOAD_SOURCE")
+        self._log.say(f"CODEBUILD_SRC_DIR={source}")
+        if not self._step("DOWNLOAD_SOURCE", lambda: specs.append(self._download(source)), told=True):
+            return False
+        (spec,) = specs
+        with ExitStack() as open_:
+            shell = open_.enter_context(
+                Shell(
+                    spec.shell,
+                    folder=folder,
+                    place=source,
+                    environment=self._environment(folder, source, spec),
+                    write=self._log.write,
+                )
+            )
+            self._build.on_interruption(shell.end)
+            open_.callback(self._build.on_interruption, None)
+            succeeded, uploads = self._phases(shell, spec)
+            exported = shell.environment
+        self._build.exported = {name: exported[name] for name in spec.exported if name in exported}
+        if uploads:
+            self._step("UPLOAD_ARTIFACTS", _nothing, told=True)
+        return succeeded
+
+    def _phases(self, shell: Shell, spec: Buildspec) -> tuple[bool, bool]:
+        """Whether all went well, and whether the build came to where artifacts are uploaded."""
         succeeded = True
         for name in PHASES:
-            phase = spec[0].phases.get(name, PhaseSpec())
-            shell.environment["CODEBUILD_BUILD_SUCCEEDING"] = "1" if succeeded else "0"
-            if self._step(name, lambda phase=phase: self._commands(shell, phase)):  # type: ignore[misc]
-                succeeded = False
-                # What fails in the phase build goes on to post_build, unless it says otherwise; what fails
-                # before that does not.
-                if name != "BUILD" or phase.aborts:
-                    break
-        if succeeded:
-            self._close(self._build.begin("UPLOAD_ARTIFACTS"), "SUCCEEDED")
-        self._build.exported = {
-            each: shell.environment[each] for each in spec[0].exported if each in shell.environment
-        }
-        return "SUCCEEDED" if succeeded else "FAILED"
+            phase = spec.phases.get(name, PhaseSpec())
+            self._log.say(f"Entering phase {name}")
+            if self._step(name, partial(self._commands, shell, phase), told=True):
+                continue
+            succeeded = False
+            ends_it = name in _ENDING if not phase.on_failure else phase.on_failure == "ABORT"
+            if ends_it:
+                return False, False
+        return succeeded, True
 
     # ── phases ────────────────────────────────────────────────────────────────────────────────────
 
-    def _step(self, name: str, work: Callable[[], object]) -> bool:
-        """Whether the phase failed."""
-        phase = self._build.begin(name)
-        self._say(f"Entering phase {name}")
+    def _step(self, name: str, work: Callable[[], object], *, told: bool = False) -> bool:
+        """Whether the phase succeeded; ``told`` puts its end into the log."""
+        build, phase = self._build, self._build.begin(name)
+        failure: Context | None = None
         try:
-            self._look_at_the_clock()
+            self._go_on()
             work()
-        except _PhaseFailed as failed:
-            phase.contexts.append((failed.code, str(failed)))
-            self._close(phase, "FAILED")
-            self._say(f"Phase context status code: {failed.code} Message: {failed}")
-            return True
-        except _Stopped:
-            self._close(phase, "STOPPED" if self._build.stopping.is_set() else "TIMED_OUT")
+            self._go_on()
+        except _PhaseFailedError as failed:
+            failure = failed.context
+        except _Interrupted:
+            timed_out = Context("BUILD_TIMED_OUT", "Build has timed out.")
+            build.close(
+                phase,
+                build.interruption or "STOPPED",
+                timed_out if build.interruption == "TIMED_OUT" else Context(),
+            )
             raise
-        self._close(phase, "SUCCEEDED")
-        return False
+        status, context = ("FAILED", failure) if failure else ("SUCCEEDED", Context())
+        build.close(phase, status, context)
+        if told:
+            self._log.say(f"Phase complete: {name} State: {status}")
+            self._log.say(f"Phase context status code: {context.code} Message: {context.message}")
+        return failure is None
 
-    def _close(self, phase: Phase, status: str) -> None:
-        phase.ended, phase.status = calls.now(), status
-        self._say(f"Phase complete: {phase.name} State: {status}")
+    def _go_on(self) -> None:
+        if self._build.interruption is not None:
+            raise _Interrupted
+
+    def _open_log(self) -> None:
+        try:
+            self._log.open()
+        except LogDeniedError as error:
+            raise _PhaseFailedError("ACCESS_DENIED", str(error)) from error
 
     def _provision(self) -> None:
-        if not self._build.asked.environment.get("privilegedMode"):
+        """CodeBuild gives a privileged build a Docker daemon; here it is the machine's."""
+        if not self._build.asked.environment["privilegedMode"]:
             return
         try:
             self._engine.client.ping()
-        except NoEngineError as error:
-            raise _PhaseFailed("INTERNAL_ERROR", f"the local cloud cannot build images: {error}") from error
+        except (NoEngineError, OSError) as error:
+            message = f"the local cloud cannot build images: {error}"
+            raise _PhaseFailedError("INTERNAL_SERVICE_ERROR", message) from error
 
-    def _download(self, folder: Path, source: Path) -> Buildspec:
+    def _download(self, source: Path) -> Buildspec:
         asked = self._build.asked
-        try:
-            spec = read(asked.buildspec)
-        except BuildspecError as error:
-            raise _PhaseFailed("YAML_FILE_ERROR", str(error)) from error
-        bucket, _, key = asked.location.partition("/")
         source.mkdir()
-        archive = folder / "source.zip"
+        if asked.source == "S3":
+            self._fetch(source)
         try:
-            version = {"VersionId": asked.version} if asked.version else {}
-            self._s3.download_file(bucket, key, str(archive), ExtraArgs=version)
-            _unzip(archive, source)
-        except (ClientError, zipfile.BadZipFile, OSError) as error:
-            raise _PhaseFailed("CLIENT_ERROR", f"the source cannot be had: {error}") from error
-        archive.unlink()
+            text = asked.buildspec or _BUILDSPEC
+            if "\n" not in text and text.endswith((".yml", ".yaml")):
+                text = (source / text).read_text()
+            spec = read(text)
+        except (OSError, UnicodeDecodeError, BuildspecError) as error:
+            raise _PhaseFailedError("YAML_FILE_ERROR", str(error)) from error
+        if shutil.which(spec.shell) is None:
+            raise _PhaseFailedError("YAML_FILE_ERROR", f"env.shell is {spec.shell}: this machine has none")
         return spec
 
-    def _commands(self, shell: _Shell, phase: PhaseSpec) -> None:
-        try:
-            self._run_all(shell, phase.commands)
-        finally:
-            self._run_all(shell, phase.finally_)
+    def _fetch(self, source: Path) -> None:
+        asked = self._build.asked
+        bucket, _, key = asked.location.partition("/")
+        version = {"VersionId": asked.version} if asked.version else {}
+        with tempfile.TemporaryFile(dir=source.parent) as archive:
+            try:
+                shutil.copyfileobj(self._s3.get_object(Bucket=bucket, Key=key, **version)["Body"], archive)
+                _unzip(archive, source)
+            except ClientError as error:
+                found = error.response["Error"]
+                message = f"error while downloading key {key}, error: {found['Code']}: {found['Message']}"
+                raise _PhaseFailedError(
+                    "CLIENT_ERROR", f"{message} for primary source and source version {asked.version}"
+                ) from error
+            except (
+                zipfile.BadZipFile,
+                zlib.error,
+                EOFError,
+                OSError,
+                RuntimeError,
+                NotImplementedError,
+            ) as error:
+                message = f"{asked.location} is no zip that can be unpacked: {error}"
+                raise _PhaseFailedError("CLIENT_ERROR", message) from error
 
-    def _run_all(self, shell: _Shell, commands: Sequence[str]) -> None:
-        for command in commands:
-            self._say(f"Running command {command.strip()}")
-            with shell.running(command) as process:
-                code = self._follow(process)
-            if code != 0:
-                shown = " ".join(command.split())[:_SHOWN]
-                message = f"Error while executing command: {shown}. Reason: exit status {code}"
-                raise _PhaseFailed("COMMAND_EXECUTION_ERROR", message)
+    def _commands(self, shell: Shell, phase: PhaseSpec) -> None:
+        failed: _PhaseFailedError | None = None
+        for commands in (phase.commands, phase.finally_):
+            try:
+                for command in commands:
+                    self._command(shell, command)
+            except _PhaseFailedError as error:
+                shell.environment["CODEBUILD_BUILD_SUCCEEDING"] = "0"
+                failed = failed or error
+        if failed:
+            raise failed
 
-    def _follow(self, process: subprocess.Popen[str]) -> int:
-        """Its output, line by line as it comes, until it ends or has to."""
-        over = threading.Event()
-
-        def watch() -> None:
-            while not over.wait(0.05):
-                if self._build.stopping.is_set() or time.monotonic() > self._deadline:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    return
-
-        watching = threading.Thread(target=watch, name="localcloud-build-watch", daemon=True)
-        watching.start()
-        if process.stdout is not None:
-            for line in process.stdout:
-                self._write(line.rstrip("\n"))
-        code = process.wait()
-        over.set()
-        watching.join()
-        self._look_at_the_clock()
-        return code
-
-    def _look_at_the_clock(self) -> None:
-        if self._build.stopping.is_set() or time.monotonic() > self._deadline:
-            raise _Stopped
-
-    def _say(self, words: str) -> None:
-        first, *more = words.split("\n")
-        self._write(f"[Container] {calls.now():%Y/%m/%d %H:%M:%S.%f} {first}")
-        for line in more:
-            self._write(line)
+    def _command(self, shell: Shell, command: str) -> None:
+        command = command.strip("\n")
+        self._log.say(f"Running command {command}")
+        status = shell.run(command)
+        self._go_on()
+        if status != 0:
+            how = f"exit status {status}" if status > 0 else f"signal: {_name_of(-status)}"
+            self._log.say(f"Command did not exit successfully {command} {how}")
+            raise _PhaseFailedError(
+                "COMMAND_EXECUTION_ERROR", f"Error while executing command: {command}. Reason: {how}"
+            )
 
     def _environment(self, folder: Path, source: Path, spec: Buildspec) -> dict[str, str]:
         build, asked = self._build, self._build.asked
         home = folder / "home"
         home.mkdir()
-        # The command `aws` is installed where this interpreter is.
-        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+        region = self._aws["AWS_REGION"]
         return {
-            **{name: os.environ[name] for name in _TAKEN_OVER if name in os.environ},
-            "PATH": path,
+            **{name: os.environ[name] for name in _OF_THIS_MACHINE if name in os.environ},
+            # The command `aws` is installed where this interpreter is.
+            "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
             "HOME": str(home),
-            "DOCKER_CONFIG": str(home / ".docker"),
-            # Any engine builds by itself; the older builder is the one that each of them has.
-            "DOCKER_BUILDKIT": "0",
+            # So that what a command leaves there goes with the build.
+            "TMPDIR": str(folder),
             "LANG": "C.UTF-8",
+            "DOCKER_CONFIG": str(home / ".docker"),
+            # The older builder is the one that every engine has, and keeps layers in the engine.
+            "DOCKER_BUILDKIT": "0",
             **self._aws,
             **spec.variables,
             **asked.variables,
-            "CODEBUILD_BUILD_ID": build.id,
             "CODEBUILD_BUILD_ARN": build.arn,
+            "CODEBUILD_BUILD_ID": build.id,
+            "CODEBUILD_BUILD_IMAGE": str(asked.environment["image"]),
             "CODEBUILD_BUILD_NUMBER": str(build.number),
-            "CODEBUILD_INITIATOR": asked.initiator,
-            "CODEBUILD_SRC_DIR": str(source),
-            "CODEBUILD_SOURCE_VERSION": asked.version,
-            "CODEBUILD_RESOLVED_SOURCE_VERSION": asked.version,
-            "CODEBUILD_LOG_PATH": build.stream,
             "CODEBUILD_BUILD_SUCCEEDING": "1",
+            "CODEBUILD_CI": "true",
+            "CODEBUILD_INITIATOR": asked.initiator,
+            "CODEBUILD_KMS_KEY_ID": asked.encryption_key,
+            "CODEBUILD_LOG_PATH": build.stream,
+            "CODEBUILD_PROJECT_ARN": f"{build.arn.partition(':build/')[0]}:project/{asked.project}",
+            "CODEBUILD_RESOLVED_SOURCE_VERSION": asked.version,
+            "CODEBUILD_SOURCE_REPO_URL": asked.location,
+            "CODEBUILD_SOURCE_VERSION": asked.version,
+            "CODEBUILD_SRC_DIR": str(source),
+            "CODEBUILD_START_TIME": str(int(build.began.timestamp() * 1000)),
+            "AWS_DEFAULT_REGION": region,
+            "AWS_REGION": region,
         }
 
 
-class _Shell:
-    """One shell's state, which each command finds as the one before left it: exports, and the place."""
-
-    def __init__(self, folder: Path, source: Path, environment: dict[str, str], program: str) -> None:
-        self._left = folder / "left"
-        self._place = source
-        self._program = program
-        self.environment = environment
-
-    @contextmanager
-    def running(self, command: str) -> Iterator[subprocess.Popen[str]]:
-        """The command, with its output to be read; afterwards its state is the shell's."""
-        left = shlex.quote(str(self._left))
-        script = f"trap 'env -0 > {left}; pwd > {left}.place' EXIT\n{command}\n"
-        process = subprocess.Popen(
-            [self._program, "-c", script],
-            env=self.environment,
-            cwd=self._place,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-        try:
-            yield process
-        finally:
-            if process.stdout is not None:
-                process.stdout.close()
-            process.wait()
-        if self._left.is_file():
-            pairs = self._left.read_text(errors="replace").split("\0")
-            found = dict(pair.partition("=")[::2] for pair in pairs if "=" in pair)
-            self.environment = found
-            place = Path(self._left.with_name("left.place").read_text().rstrip("\n"))
-            self._place = place if place.is_dir() else self._place
+def _nothing() -> None:
+    """What CodeBuild does in some phases is nothing here."""
 
 
-def _unzip(archive: Path, folder: Path) -> None:
-    """With the modes of the files; nothing lands outside the folder, which zipfile sees to."""
+def _name_of(number: int) -> str:
+    return (signal.strsignal(number) or str(number)).lower()
+
+
+def _unzip(archive: Any, folder: Path) -> None:
+    """With the modes of the files. Names stay in the folder, and links are made after all files."""
+    links: list[Path] = []
     with zipfile.ZipFile(archive) as zipped:
         for entry in zipped.infolist():
             made = Path(zipped.extract(entry, folder))
-            mode = entry.external_attr >> 16 & 0o777
-            if mode and made.is_file():
-                made.chmod(mode | 0o600)
+            mode = entry.external_attr >> 16
+            if stat.S_ISLNK(mode):
+                links.append(made)
+            elif stat.S_IMODE(mode) and made.is_file():
+                made.chmod(stat.S_IMODE(mode) & 0o777 | 0o600)
+    for link in links:
+        target = os.fsdecode(link.read_bytes())
+        link.unlink()
+        link.symlink_to(target)

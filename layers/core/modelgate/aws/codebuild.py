@@ -30,6 +30,7 @@ _MACHINES: Mapping[str, Mapping[str, str]] = {
 }
 # What CodeBuild writes into the log itself begins so.
 _ITS_OWN_LINES = "[Container] "
+_FAILED = "Command did not exit successfully"
 _PAGE = 100
 
 
@@ -92,8 +93,9 @@ class CodeBuildBuilds:
                 )
         except NotFound:
             return []
-        lines = [event["message"].rstrip() for event in answer["events"]]
-        return [line for line in lines if line and not line.startswith(_ITS_OWN_LINES)][-count:]
+        # One event may hold several lines of it.
+        lines = [line.rstrip() for event in answer["events"] for line in event["message"].splitlines()]
+        return _printed(lines)[-count:]
 
     def _describe(self, ids: Sequence[str]) -> list[Run]:
         if not ids:
@@ -123,6 +125,23 @@ class CodeBuildBuilds:
             log=(group, stream) if group and stream else None,
             page=logs.get("deepLink", ""),
         )
+
+
+def _printed(lines: Sequence[str]) -> list[str]:
+    """What the commands printed, up to the one that failed.
+
+    CodeBuild quotes a command whole, before it runs and after it has failed, and marks the first line only.
+    """
+    failed = next((at for at, line in enumerate(lines) if _FAILED in line), len(lines))
+    script = {line.strip() for line in buildspec().splitlines()}
+    found: list[str] = []
+    quoted = False
+    for line in lines[:failed]:
+        own = line.startswith(_ITS_OWN_LINES)
+        quoted = own or (quoted and line.strip() in script)
+        if line and not quoted:
+            found.append(line)
+    return found
 
 
 def _phase(phase: BuildPhaseTypeDef) -> Phase:
