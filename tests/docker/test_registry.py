@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from localcloud.calls import Caller
 from tests.integration.test_local_cloud_small_stack import small_stack
 
 BASE_IMAGE = "public.ecr.aws/docker/library/python:3.13-slim"
-CLIENT = "/usr/bin/docker"
+CLIENT = shutil.which("docker") or "docker"
 NAME = "modelgate-test/registry"
 
 

@@ -103,18 +103,20 @@ class DockerContainer:
             # Both outputs in one, until the container ends.
             for line in lines(self._container.logs(stream=True, follow=True)):
                 self._write(line)
-            if not self._told_to_end:
-                self._write(self._end())
+            if end := self._unasked_end():
+                self._write(end)
         except _trouble() as error:
             self._write(f"The Docker Engine tells no more of this container: {_explanation(error)}")
 
-    def _end(self) -> str:
+    def _unasked_end(self) -> str | None:
+        """How it ended; None if it did as it was told."""
         code = self._container.wait()["StatusCode"]
         self._container.reload()
         memory = self._container.attrs["HostConfig"]["Memory"] >> 20
         if memory and self._container.attrs["State"]["OOMKilled"]:
+            # Also where it is told to end a moment later, as who finds it dead will do.
             return f"The container exited with {code}: it needs more than its {memory} MiB of memory."
-        return f"The container exited with {code}."
+        return None if self._told_to_end else f"The container exited with {code}."
 
 
 class DockerContainers:

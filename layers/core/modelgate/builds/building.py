@@ -17,7 +17,8 @@ from modelgate.builds.order import IMAGE_NAME, IMAGE_TAG, order
 from modelgate.builds.publishing import Summary
 from modelgate.builds.records import Build, Status
 from modelgate.builds.source import MAX_ZIP_BYTES, SourceId, examine
-from modelgate.errors import NotYet, Problem, Refused, StaleRevision
+from modelgate.errors import NotYet, Problem, Refused
+from modelgate.restarting import restarting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from modelgate.invocation import Invocation
     from modelgate.ports import Bucket, Builds, Bus, Images, ObjectVersion, Run
 
-_RESTARTS = 4
 _SHOWN_PROBLEMS = 20
 _CHUNK = 1024 * 1024
 # Clocks of this function and of CodeBuild may differ.
@@ -78,12 +78,7 @@ class Builder:
         try:
             where.check()
             source = self._examined(found)
-            for _ in range(_RESTARTS):
-                try:
-                    return self._receive(where, found, source, invocation)
-                except StaleRevision:
-                    continue  # somebody else wrote the item; look again
-            return self._receive(where, found, source, invocation)
+            return restarting(lambda: self._receive(where, found, source, invocation))
         except Refused as refused:
             return self._refuse(where, found, refused)
 

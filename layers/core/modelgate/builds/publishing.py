@@ -16,7 +16,8 @@ from modelgate.builds.findings import Scan, too_severe
 from modelgate.builds.order import IMAGE_NAME, IMAGE_TAG
 from modelgate.builds.records import Build, Status
 from modelgate.effects import Announce
-from modelgate.errors import Refused, StaleRevision
+from modelgate.errors import Refused
+from modelgate.restarting import restarting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from modelgate.policies import Policies
     from modelgate.ports import Builds, Bus, Image, Images, Run
 
-_RESTARTS = 4
 _LOG_LINES = 20
 _SHOWN_LINES = 5
 _IN_PROGRESS = "IN_PROGRESS"
@@ -82,7 +82,7 @@ class Publisher:
         run = self._builds.describe(build_id)
         if run is None:
             return Summary(build_id, "CodeBuild knows it no more")
-        return self._restarting(lambda: self.of_run(run))
+        return restarting(lambda: self.of_run(run))
 
     def scanned(self, repository: str, digest: str) -> Summary:
         """A scan of an image is over; it may be a later one of an image that is long published.
@@ -90,7 +90,7 @@ class Publisher:
         Raises:
             AwsError: Lambda is to come back.
         """
-        return self._restarting(lambda: self._of_scan(repository, digest))
+        return restarting(lambda: self._of_scan(repository, digest))
 
     def sweep(self) -> list[Summary]:
         """Looks after the builds of the last hours; what came of those that events were lost of.
@@ -102,7 +102,7 @@ class Publisher:
         for run in self._builds.recent(self._clock() - SWEPT):
             build = self._of(run)
             if build is not None and (build.effects or not build.status.is_over):
-                found.append(self._restarting(partial(self.of_run, run)))
+                found.append(restarting(partial(self.of_run, run)))
         return [each for each in found if each.news]
 
     # ── what there is now ─────────────────────────────────────────────────────────────────────
@@ -236,12 +236,3 @@ class Publisher:
             self._bus.announce(*news)
             self._records.save(replace(build, effects=()))
         return Summary(build.name, build.status, build.digest, tuple(each.message for each in news))
-
-    @staticmethod
-    def _restarting(once: Callable[[], Summary]) -> Summary:
-        for _ in range(_RESTARTS):
-            try:
-                return once()
-            except StaleRevision:
-                continue  # somebody else wrote the item; look again
-        return once()

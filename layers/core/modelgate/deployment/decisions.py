@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelgate.announcements import Announcement, Kind, id_of
-from modelgate.deployment.reconcile import Report, restarting
+from modelgate.deployment.reconcile import Report
 from modelgate.errors import Refused
+from modelgate.restarting import restarting
 
 if TYPE_CHECKING:
     from modelgate.deployment.governing import Governor

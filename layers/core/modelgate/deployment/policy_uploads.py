@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelgate.announcements import Announcement, Kind, id_of
-from modelgate.deployment.reconcile import Report, restarting
+from modelgate.deployment.reconcile import Report
 from modelgate.deployment.turns import in_turn
 from modelgate.errors import Problem, Refused
 from modelgate.policy import DEFAULT, name_of
+from modelgate.restarting import restarting
 from modelgate.submission import SAGEMAKER_NAME
 
 if TYPE_CHECKING:

@@ -25,10 +25,9 @@ from modelgate.deployment.planner import (
 )
 from modelgate.deployment.smoke import endpoint_of
 from modelgate.errors import NotYet, StaleRevision
+from modelgate.restarting import restarting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from modelgate.deployment.executor import Surroundings
     from modelgate.deployment.state import EndpointState
     from modelgate.events import EndpointStateChange
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 
 # Each round closes an attempt or opens one; nothing real needs more in one invocation.
 _ROUNDS = 12
-_RESTARTS = 4
 
 
 @dataclass(frozen=True)
@@ -160,20 +158,6 @@ class Reconciler:
         # A config that no attempt made: changed by hand, or not ours at all. The tag tells.
         made_here = state.attempts_made > 0 or state.adopted
         return replace(endpoint, ours=made_here and self._aws.hosting.carries_tag(state.name))
-
-
-def restarting(once: Callable[[], Report]) -> Report:
-    """Somebody else wrote the item in between: what they wrote decides, so begin again.
-
-    Raises:
-        StaleRevision: others write without a pause.
-    """
-    for _ in range(_RESTARTS):
-        try:
-            return once()
-        except StaleRevision:
-            continue
-    return once()
 
 
 def _somebody_else_wrote(state: EndpointState) -> StaleRevision:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from modelgate.announcements import Kind, id_of
 from modelgate.deployment.facts import PATIENCE
 from modelgate.deployment.governing import Governed
-from modelgate.deployment.reconcile import Report, restarting
+from modelgate.deployment.reconcile import Report
 from modelgate.errors import AwsError, NotYet, Refused
+from modelgate.restarting import restarting
 
 if TYPE_CHECKING:
     from collections.abc import Callable

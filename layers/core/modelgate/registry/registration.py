@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 from modelgate.announcements import Announcement, Kind, id_of
 from modelgate.effects import Announce
-from modelgate.errors import Invalid, NotYet, Problem, Refused, StaleRevision
+from modelgate.errors import Invalid, NotYet, Problem, Refused
 from modelgate.policy import DEFAULT, key_of
 from modelgate.registry import package
 from modelgate.registry.reading import Paused, Reader
 from modelgate.registry.report import PAGE, REPORT, Report, ReportedContainer
 from modelgate.registry.submissions import Status, Submission, Submissions
 from modelgate.registry.upload import Incomplete, look
+from modelgate.restarting import restarting
 from modelgate.submission import ARTIFACT, MANIFEST, SubmissionId
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from modelgate.registry.making import Maker
     from modelgate.registry.upload import CompleteUpload, Upload
 
-_RESTARTS = 4
 _SHOWN_PROBLEMS = 20
 # Clocks of this function and of SageMaker may differ; a version made in the same minutes is looked at.
 _CLOCK_SKEW = timedelta(minutes=5)
@@ -101,12 +101,7 @@ class Registrar:
         Raises:
             NotYet, AwsError: Lambda is to come back.
         """
-        for _ in range(_RESTARTS):
-            try:
-                return self._receive(submission, invocation)
-            except StaleRevision:
-                continue  # somebody else wrote the item; look again
-        return self._receive(submission, invocation)
+        return restarting(lambda: self._receive(submission, invocation))
 
     def _receive(self, submission: SubmissionId, invocation: Invocation) -> Summary:
         # The item first, then what lies there: what is written rests on facts as new as the item.
