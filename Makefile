@@ -13,6 +13,7 @@ export SAM_CLI_TELEMETRY := 0
 # Tests and local containers start many interpreters, which should not compile the same files each time.
 export PYTHONDONTWRITEBYTECODE :=
 
+ONLY ?=
 .PHONY: help setup demo test test-docker test-oracle chaos chaos-mutants check invoke build local bench lock catalog format clean
 
 help:  ## list the targets
@@ -76,8 +77,8 @@ build: setup  ## what Lambda gets, by sam build; fails when it comes near Lambda
 local: setup  ## the local cloud, until interrupted
 	$(BIN)/modelgate local up
 
-bench: setup  ## measure, and write build/bench.json
-	$(BIN)/python -m tools.bench
+bench: setup  ## measure, and write build/bench.json: ONLY="cold_start calls" measures these alone
+	$(BIN)/python -m bench $(ONLY)
 
 catalog: setup  ## generate the catalog of prebuilt images again
 	$(BIN)/python -m tools.catalog

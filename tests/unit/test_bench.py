@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-import bench_inspect
-from bench import CLIENTS, ENVIRONMENT, USE_CASES
+from bench import inspection
+from bench.cold_start import CLIENTS, USE_CASES
+from bench.interpreters import ENVIRONMENT
 from modelgate.runtime import Runtime
 
 
@@ -34,12 +35,12 @@ def test_a_functions_start_makes_exactly_the_clients_it_is_compared_with(functio
 def test_a_program_that_is_not_here_is_named_with_where_it_comes_from(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bench_inspect.shutil.which", lambda name: None if name == "igzip" else name)
+    monkeypatch.setattr("bench.inspection.shutil.which", lambda name: None if name == "igzip" else name)
 
-    assert bench_inspect.lacking() == ["igzip, which is in the package isal (apt-get install isal)"]
+    assert inspection.lacking() == ["igzip, which is in the package isal (apt-get install isal)"]
 
 
 def test_what_is_told_of_an_inspection_keeps_its_names() -> None:
-    told = [each.name for each in fields(bench_inspect.Inspection)]
+    told = [each.name for each in fields(inspection.Inspection)]
 
     assert told == ["mb_per_s", "ratio_to_tar_tzf", "ratio_to_igzip", "peak_mb"]

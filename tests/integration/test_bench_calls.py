@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calls import calls
+from bench.calls import calls
 
 
 def test_a_deployment_under_a_bare_policy_takes_no_more_calls_than_it_did() -> None:

@@ -31,7 +31,7 @@ _MEGABYTE = 1_000_000
 _MIX = {".py": (1_400, 12), ".json": (300, 8), ".csv": (180, 50), ".png": (110, 18), ".bin": (10, 12)}
 
 
-def package() -> dict[str, float | int]:
+def measure() -> dict[str, float | int]:
     """The figures of both trees; the headlines are those of the worse one."""
     figures: dict[str, float | int] = {}
     for name, with_git in (("plain", False), ("with_git", True)):

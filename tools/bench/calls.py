@@ -6,13 +6,12 @@ import importlib
 import io
 import tarfile
 from contextlib import redirect_stdout
-from pathlib import Path
 from typing import Any
 
+from bench import ROOT
 from localcloud import LocalCloud
 from modelgate.runtime import Runtime, running_in
 
-ROOT = Path(__file__).parents[1]
 GROUP = "iris"
 SCRIPT = b"""
 def model_fn(model_dir):
@@ -47,6 +46,12 @@ class _Counting:
         client = self._session.client(service, **more)
         client.meta.events.register("before-call", lambda model, **_: self.made.append(model.name))
         return client
+
+
+def measure() -> dict[str, object]:
+    """How many there are, and which."""
+    made = calls()
+    return {**{event: len(names) for event, names in made.items()}, "made": made}
 
 
 def calls() -> dict[str, list[str]]:

@@ -20,12 +20,14 @@ import tarfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO, cast
 
-ROOT = Path(__file__).parents[1]
+from bench import ROOT
+from bench.interpreters import environment
+
 ROUNDS = 5
 WEIGHTS = 2**28  # of four bytes each
 AT_ONCE = 2**22
@@ -76,11 +78,17 @@ class Inspection:
     peak_mb: float
 
 
-def measure(environment: Mapping[str, str], rounds: int = ROUNDS) -> Inspection:
+def measure() -> dict[str, float | list[str] | None]:
+    """The figures, and which of the other programs are not here."""
+    told = inspected(environment(ROOT, ROOT / "layers" / "core"))
+    return asdict(told) | {"lacking": lacking()}
+
+
+def inspected(variables: Mapping[str, str], rounds: int = ROUNDS) -> Inspection:
     """Measures inspection; makes the artifact if there is none yet.
 
     Args:
-        environment: of the process that inspects.
+        variables: the environment of the process that inspects.
     """
     artifact = _artifact(ROOT / "build" / "bench" / "model.tar.gz")
     size = artifact.stat().st_size
@@ -96,7 +104,7 @@ def measure(environment: Mapping[str, str], rounds: int = ROUNDS) -> Inspection:
                 taken[name].append(time.perf_counter() - began)
             ours = subprocess.run(
                 [sys.executable, "-c", PROGRAM, address, str(size)],
-                env=dict(environment),
+                env=dict(variables),
                 check=True,
                 capture_output=True,
                 text=True,
@@ -140,7 +148,7 @@ def _artifact(file: Path) -> Path:
 @contextmanager
 def _served(file: Path) -> Iterator[str]:
     """The address of a server with the file, which is a process of its own."""
-    command = [sys.executable, __file__, str(file)]
+    command = [sys.executable, "-m", "bench.inspection", str(file)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             yield cast("IO[str]", server.stdout).readline().strip()

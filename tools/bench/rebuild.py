@@ -14,16 +14,16 @@ import time
 import uuid
 from pathlib import Path
 
+from bench import ROOT
 from localcloud import LocalCloud
 from localcloud.engine import Engine, NoEngineError
 from modelgate_cli.source_archive import pack_source
 
-ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "decision_trees"
 _LIMIT_SECONDS = 600.0
 
 
-def rebuild() -> dict[str, float | str]:
+def measure() -> dict[str, float | str]:
     """The seconds of both builds, and their ratio; why there are none on a machine without an engine."""
     engine = Engine()
     try:
