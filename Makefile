@@ -14,7 +14,7 @@ export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE :=
 
 ONLY ?=
-.PHONY: help setup demo test test-docker test-oracle chaos chaos-mutants check invoke build local bench lock catalog format clean
+.PHONY: help setup demo test test-docker test-oracle chaos chaos-mutants check invoke build local bench bench-docs lock catalog format clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -77,8 +77,11 @@ build: setup  ## what Lambda gets, by sam build; fails when it comes near Lambda
 local: setup  ## the local cloud, until interrupted
 	$(BIN)/modelgate local up
 
-bench: setup  ## measure, and write build/bench.json: ONLY="cold_start calls" measures these alone
+bench: setup $(filter .uv/bin/uv,$(UV))  ## measure, and write build/bench.json: ONLY="cold_start calls" measures these alone
 	$(BIN)/python -m bench $(ONLY)
+
+bench-docs: setup  ## docs/performance.md of what was measured last
+	$(BIN)/python -m bench.page
 
 catalog: setup  ## generate the catalog of prebuilt images again
 	$(BIN)/python -m tools.catalog

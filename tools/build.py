@@ -1,9 +1,9 @@
 """`make build`: what Lambda gets, by `sam build`, and whether it fits.
 
-SAM installs the layer with the Python of the runtime. Where that is not here, uv installs the same wheels
-without it, for all of them are pinned and none is built here: what comes of it can be run in containers, and
-`sam deploy` takes it too. Lambda's quota for a function with its layers is 250 MB unzipped ("Lambda quotas");
-the limits here leave room to spare.
+SAM has layers/core/Makefile build the layer, with the Python of the runtime, for the byte code has to be that
+Python's. Where it is not here, the same program builds without byte code: what comes of it can be run in
+containers, and `sam deploy` takes it too, but each start compiles anew. Lambda's quota for a function with
+its layers is 250 MB unzipped ("Lambda quotas"); the limits here leave room to spare.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +23,11 @@ from localcloud.sam.derived import NoBuildError, built_template
 
 ROOT = Path(__file__).parents[1]
 BUILT = ROOT / ".aws-sam" / "build"
-LAYER_LIMIT_MB = 40
+LAYER_LIMIT_MB = 20
 FUNCTION_LIMIT_MB = 1
 MEGABYTE = 1024 * 1024
 _FUNCTION, _LAYER = "AWS::Serverless::Function", "AWS::Serverless::LayerVersion"
-# The oldest system that the wheels have to suit, as `make lock` has it: Lambda's is Amazon Linux 2023.
-_PLATFORM = "manylinux_2_28"
+_LAYER_SOURCE = ROOT / "layers" / "core"
 
 
 class BuildError(Exception):
@@ -52,6 +50,15 @@ def interpreter(name: str) -> Path | None:
         if answer.returncode == 0:
             return candidate
     return None
+
+
+def runtimes_or_own() -> tuple[Path, str]:
+    """The interpreter to measure with, the runtime's where it is here; and which one it is, in words."""
+    python = interpreter(runtime())
+    if python is not None:
+        return python, f"{runtime()}, the runtime's"
+    own = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    return Path(sys.executable), f"{own}; the runtime's {runtime()} is not here"
 
 
 def megabytes(folder: Path) -> float:
@@ -90,7 +97,7 @@ def build() -> dict[str, float]:
     if python is not None:
         _build_with_sam(python)
     else:
-        _build_with_uv()
+        _build_without_byte_code(runtime().removeprefix("python"))
     return sizes()
 
 
@@ -116,9 +123,24 @@ def _build_with_sam(python: Path) -> None:
         raise BuildError("sam build failed; what it says stands above")
 
 
-def _build_with_uv() -> None:
+def layer_for(python: Path, folder: Path) -> None:
+    """Builds into a folder what stands in the layer's own, for this interpreter and with its byte code.
+
+    Raises:
+        BuildError: it failed.
+    """
+    has_pip = (
+        subprocess.run([python, "-m", "pip", "--version"], capture_output=True, check=False).returncode == 0
+    )
+    _layer(python, folder, *([] if has_pip else ["--uv", str(uv(python.name))]))
+
+
+def _build_without_byte_code(version: str) -> None:
     """What `sam build` makes, without the Python of the runtime."""
-    sys.stderr.write(f"build: there is no {runtime()} with pip here, so uv does what sam build would\n")
+    sys.stderr.write(
+        f"build: there is no python{version} with pip, on PATH or under ~/.pyenv/versions, so this is built "
+        "without byte code, and functions start in twice the time\n"
+    )
     document: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
     shutil.rmtree(BUILT, ignore_errors=True)
     for name, resource in document["Resources"].items():
@@ -126,27 +148,36 @@ def _build_with_uv() -> None:
             _copy(ROOT / resource["Properties"]["CodeUri"], BUILT / name)
             resource["Properties"]["CodeUri"] = name
         elif resource["Type"] == _LAYER:
-            source, target = ROOT / resource["Properties"]["ContentUri"], BUILT / name / "python"
-            _install(source / "requirements.txt", target, resource["Metadata"])
-            _copy(source, target)
+            told = ("--version", version, "--uv", str(uv(f"python{version}")))
+            _layer(Path(sys.executable), BUILT / name / "python", *told)
             resource["Properties"]["ContentUri"] = name
     (BUILT / "template.yaml").write_text(json.dumps(document, indent=2))
 
 
-def _install(requirements: Path, target: Path, build: Mapping[str, str]) -> None:
-    uv = shutil.which("uv") or shutil.which("uv", path=str(ROOT / ".uv" / "bin"))
-    version = build["BuildMethod"].removeprefix("python")
-    if uv is None:
+def _layer(python: Path, folder: Path, *told: str) -> None:
+    command = [str(python), "-m", "building", str(folder), *told]
+    # The order of sets goes into byte code.
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    if subprocess.run(command, cwd=_LAYER_SOURCE, env=environment, check=False).returncode != 0:
+        raise BuildError("the layer could not be built; what its program says stands above")
+
+
+def uv(python: str = "a Python of the runtime") -> Path:
+    """A uv to install with.
+
+    Args:
+        python: what would do instead, for the message.
+
+    Raises:
+        BuildError: there is none.
+    """
+    found = shutil.which("uv") or shutil.which("uv", path=str(ROOT / ".uv" / "bin"))
+    if found is None:
         raise BuildError(
-            f"there is neither a working python{version} with pip, on PATH or under ~/.pyenv/versions, "
-            f"nor uv, and one of them builds the layer: install Python {version}, or call make .uv/bin/uv"
+            f"there is neither a working {python} with pip, on PATH or under ~/.pyenv/versions, nor uv, and "
+            f"one of them builds the layer: install {python}, or call make .uv/bin/uv"
         )
-    platform = f"{build['BuildArchitecture']}-{_PLATFORM}"
-    told = ["--target", str(target), "--python-version", version, "--python-platform", platform]
-    exactly = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--link-mode", "copy"]
-    install = [uv, "pip", "install", "--quiet", "--python", sys.executable, "-r", str(requirements)]
-    if subprocess.run([*install, *told, *exactly], check=False).returncode != 0:
-        raise BuildError("uv could not install what the layer needs; what it says stands above")
+    return Path(found)
 
 
 def _copy(source: Path, target: Path) -> None:

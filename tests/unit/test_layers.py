@@ -49,6 +49,7 @@ ALLOWED = {
     "yaml",
     "isal",
     "jinja2",
+    "s3transfer",
     "aws_lambda_powertools",
     "boto3",
     "botocore",
@@ -90,7 +91,7 @@ def test_the_layer_imports_what_it_installs_and_nothing_of_the_tools(file: Path)
 @pytest.mark.parametrize("file", _modules(), ids=_name)
 def test_only_the_adapters_know_boto3(file: Path) -> None:
     if file.parent.name != "aws":
-        assert not any(module.startswith(("boto3", "botocore")) for module in imports(file))
+        assert not any(module.startswith(("boto3", "botocore", "s3transfer")) for module in imports(file))
 
 
 @pytest.mark.parametrize("file", _modules(), ids=_name)

@@ -9,13 +9,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bench import ROOT, calls, cold_start, inspection, package, rebuild
+from bench import ROOT, calls, cold_start, inspection, machine, package, rebuild, size, warm
 
 REPORT = ROOT / "build" / "bench.json"
 # In the order in which they are measured.
 MEASURES: dict[str, Callable[[], Any]] = {
     "cold_start": cold_start.measure,
+    "size": size.measure,
     "calls": calls.measure,
+    "warm": warm.measure,
     "inspect": inspection.measure,
     "package": package.measure,
     "rebuild": rebuild.measure,
@@ -31,6 +33,7 @@ def main() -> int:
         arguments.error(f"{', '.join(unknown)}: known are {', '.join(MEASURES)}")
     # What is not measured anew stays as it was.
     figures = json.loads(REPORT.read_text()) if REPORT.exists() else {}
+    figures["machine"] = machine.measure()
     REPORT.parent.mkdir(exist_ok=True)
     for name in names:
         began = time.monotonic()

@@ -127,6 +127,8 @@ def _artifact(file: Path) -> Path:
     if not file.exists():
         import numpy as np
 
+        sys.stderr.write("inspect: makes an artifact of 1 GB, which takes half a minute\n")
+
         file.parent.mkdir(parents=True, exist_ok=True)
         parts = file.with_name("weights.bin"), file.with_name("inference.py"), file.with_name("model.tar")
         weights, script, archive = parts

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import sys
 import tempfile
 import time
 import uuid
@@ -40,6 +41,7 @@ def measure() -> dict[str, float | str]:
         first = next(number for number, line in enumerate(lines) if line.startswith("FROM "))
         lines.insert(first + 1, f"LABEL measured={uuid.uuid4()}")
         dockerfile.write_text("\n".join(lines) + "\n")
+        sys.stderr.write("rebuild: builds an image from nothing, which may take a minute\n")
         uncached = _built(cloud, folder)
         with (folder / "decision_trees" / "predictor.py").open("a") as code:
             code.write("# one line more\n")

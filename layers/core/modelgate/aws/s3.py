@@ -82,22 +82,18 @@ class S3Bucket:
         return found[: limit + 1]
 
     def copy(self, found: ObjectVersion, key: str) -> ObjectVersion:
-        from boto3.s3.transfer import TransferConfig  # brings s3transfer, which nothing else here needs
+        from s3transfer.manager import TransferConfig, TransferManager  # which nothing else here needs
 
-        parts = TransferConfig(
+        by_parts = TransferConfig(
             multipart_threshold=_COPIED_AT_ONCE,
             multipart_chunksize=_COPIED_AT_ONCE,
-            max_concurrency=_COPIES_AT_A_TIME,
+            max_request_concurrency=_COPIES_AT_A_TIME,
         )
-        with translated("CopyObject"):
-            self._client.copy(
-                {"Bucket": self.name, "Key": found.key, "VersionId": found.version},
-                self.name,
-                key,
-                # Tags and metadata are the uploader's; to read them would take more rights.
-                ExtraArgs={"MetadataDirective": "REPLACE", "TaggingDirective": "REPLACE"},
-                Config=parts,
-            )
+        # Tags and metadata are the uploader's; to read them would take more rights.
+        ours = {"MetadataDirective": "REPLACE", "TaggingDirective": "REPLACE"}
+        source = {"Bucket": self.name, "Key": found.key, "VersionId": found.version}
+        with translated("CopyObject"), TransferManager(self._client, by_parts) as transfers:
+            transfers.copy(source, self.name, key, extra_args=ours).result()
         copied = self.head(key)
         if copied is None:
             raise NotFound("CopyObject", "NoSuchKey", f"{key} was copied and is gone")
