@@ -139,7 +139,7 @@ def _build_without_byte_code(version: str) -> None:
     """What `sam build` makes, without the Python of the runtime."""
     sys.stderr.write(
         f"build: there is no python{version} with pip, on PATH or under ~/.pyenv/versions, so this is built "
-        "without byte code, and functions start in twice the time\n"
+        "without byte code, and functions start in nearly three times the time\n"
     )
     document: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
     shutil.rmtree(BUILT, ignore_errors=True)

@@ -29,7 +29,7 @@ from examples.story import (
     upload,
 )
 from localcloud.engine import Engine, NoEngineError
-from modelgate.submission import SmokeTest
+from modelgate.manifest import SmokeTest
 from modelgate_cli.pack import pack
 from modelgate_cli.source_archive import pack_source
 

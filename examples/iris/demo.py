@@ -23,7 +23,7 @@ from examples.story import (
     tell_the_verdict,
     upload,
 )
-from modelgate.submission import SmokeTest
+from modelgate.manifest import SmokeTest
 from modelgate_cli.pack import Packed, pack
 
 if TYPE_CHECKING:

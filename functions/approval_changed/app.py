@@ -1,8 +1,11 @@
 """An approval or rejection changes the desired version, and the endpoint is moved there."""
 
-from modelgate.deployment.reconcile import Report
-from modelgate.events import ModelPackageStateChange
-from modelgate.runtime import Runtime, handles
+from modelgate import collector
+
+with collector.paused():
+    from modelgate.deployment.reconcile import Report
+    from modelgate.events.sagemaker import ModelPackageStateChange
+    from modelgate.runtime import Runtime, handles
 
 
 @handles(ModelPackageStateChange)

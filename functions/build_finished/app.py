@@ -1,8 +1,11 @@
 """A build that is over becomes an image known by its digest, or the reasons why there is none."""
 
-from modelgate.builds.publishing import Summary
-from modelgate.events import BuildStateChange
-from modelgate.runtime import Runtime, handles
+from modelgate import collector
+
+with collector.paused():
+    from modelgate.builds.publishing import Summary
+    from modelgate.events.codebuild import BuildStateChange
+    from modelgate.runtime import Runtime, handles
 
 
 @handles(BuildStateChange)

@@ -1,8 +1,11 @@
 """What became of an endpoint closes its attempt, and what is desired by now is taken up."""
 
-from modelgate.deployment.reconcile import Report
-from modelgate.events import EndpointStateChange
-from modelgate.runtime import Runtime, handles
+from modelgate import collector
+
+with collector.paused():
+    from modelgate.deployment.reconcile import Report
+    from modelgate.events.sagemaker import EndpointStateChange
+    from modelgate.runtime import Runtime, handles
 
 
 @handles(EndpointStateChange)

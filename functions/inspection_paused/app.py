@@ -1,8 +1,11 @@
 """Reads on where the last invocation stopped; at the end of the artifact, it registers."""
 
-from modelgate.events import InspectionPaused
-from modelgate.registry.registration import Summary
-from modelgate.runtime import Runtime, handles
+from modelgate import collector
+
+with collector.paused():
+    from modelgate.events.own import InspectionPaused
+    from modelgate.registry.registration import Summary
+    from modelgate.runtime import Runtime, handles
 
 
 @handles(InspectionPaused)

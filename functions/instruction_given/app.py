@@ -1,8 +1,11 @@
 """What an operator tells an endpoint besides approving; the `modelgate` command invokes this function."""
 
-from modelgate.deployment.reconcile import Report
-from modelgate.events import Instruction
-from modelgate.runtime import Runtime, handles
+from modelgate import collector
+
+with collector.paused():
+    from modelgate.deployment.reconcile import Report
+    from modelgate.events.own import Instruction
+    from modelgate.runtime import Runtime, handles
 
 
 @handles(Instruction)

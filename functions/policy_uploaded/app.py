@@ -1,8 +1,11 @@
 """A policy is checked, remembered, and rolled out to the endpoints of its groups."""
 
-from modelgate.deployment.reconcile import Report
-from modelgate.events import ObjectCreated
-from modelgate.runtime import Runtime, handles
+from modelgate import collector
+
+with collector.paused():
+    from modelgate.deployment.reconcile import Report
+    from modelgate.events.s3 import ObjectCreated
+    from modelgate.runtime import Runtime, handles
 
 
 @handles(ObjectCreated)

@@ -1,8 +1,11 @@
 """What an asynchronous endpoint answered decides the attempt that waits for it."""
 
-from modelgate.deployment.reconcile import Report
-from modelgate.events import ObjectCreated
-from modelgate.runtime import Runtime, handles
+from modelgate import collector
+
+with collector.paused():
+    from modelgate.deployment.reconcile import Report
+    from modelgate.events.s3 import ObjectCreated
+    from modelgate.runtime import Runtime, handles
 
 
 @handles(ObjectCreated)

@@ -139,9 +139,11 @@ class Invariants:
         state = self._state()
         failed = [each for each in self._attempts_at(version) if each.outcome is Outcome.FAILED]
         since = failed[-1].started_at if failed else self._world.clock.now
+        until = failed[-1].closed_at if failed else self._world.clock.now
         touched = {each.version for each in self._world.truth.decisions if each.at > since}
         return any(
             each.is_release
+            and each.closed_at <= until
             and each.target
             and each.target.version not in touched
             and self._is_approved(each.target.version)
@@ -151,9 +153,25 @@ class Invariants:
 
     def _each_attempt_has_one_outcome(self) -> None:
         for closed in self._states.history(GROUP)[-3:]:
+            if closed.number not in self._outcomes and closed.outcome is Outcome.LIVE:
+                self._nothing_goes_live_that_is_known_to_be_rejected(closed)
             before = self._outcomes.setdefault(closed.number, closed.outcome)
             if before is not closed.outcome:
                 raise Violation(f"attempt {closed.number} was {before}, and is {closed.outcome} now")
+
+    def _nothing_goes_live_that_is_known_to_be_rejected(self, closed: Closed) -> None:
+        task, state = current_task(), self._state()
+        if task is None or state is None or closed.target is None:
+            return
+        if state.is_frozen or (state.retired_at and state.wanted is None):
+            return  # what SageMaker was at comes to its end
+        version, function = closed.target.version, task.delivery.function
+        if version in task.looked_at:
+            return  # and has found it approved; what happens after the look cannot be known
+        if version in task.knows_rejected:
+            raise Violation(f"version {version} goes live, and is known to be rejected")
+        if function != "endpoint_changed":
+            raise Violation(f"version {version} goes live by {function}, and nobody looked if it is approved")
 
     def _what_is_called_is_the_open_attempt(self) -> None:
         there, state = self._sagemaker.endpoint(GROUP), self._state()

@@ -14,10 +14,11 @@ from modelgate.deployment import outcomes, planner, sweep
 from modelgate.deployment.executor import Execution
 from modelgate.deployment.facts import Attempt, Decision, Outcome, Sighting, Target
 from modelgate.deployment.planner import Close, Prune, SmokeTest
+from modelgate.deployment.reconcile import Reconciler
 from modelgate.deployment.state import EndpointState
 from modelgate.deployment.states import EndpointStates
 from modelgate.effects import Reject
-from modelgate.events import ModelPackageStateChange
+from modelgate.events.sagemaker import ModelPackageStateChange
 from tests.chaos.tasks import current_task
 from tests.fakes.aws import FakeTable
 from tests.fakes.sagemaker import FakeSageMaker
@@ -243,6 +244,27 @@ def _one_way_back_only() -> Iterator[Patch]:
     yield patch.object(EndpointState, "candidates", present)
 
 
+def _attempts_outlive_rejections() -> Iterator[Patch]:
+    """The event that ends an attempt takes its version for approved, whatever was heard since it began."""
+
+    def vouched(self: EndpointState) -> Target | None:
+        return self.attempt.target if self.attempt and self.attempt.called else None
+
+    yield patch.object(EndpointState, "vouched", property(vouched))
+
+
+def _nobody_looks() -> Iterator[Patch]:
+    """The sweep, too, takes the open attempt at its word."""
+    begin = Reconciler.begin
+
+    def trusting(self: Reconciler, loaded: EndpointState, *more: Any) -> Execution:
+        execution = begin(self, loaded, *more)
+        execution.vouched = loaded.vouched
+        return execution
+
+    yield patch.object(Reconciler, "begin", trusting)
+
+
 _MUTANTS: dict[str, Callable[[], Iterator[Patch]]] = {
     "success-by-status-alone": _success_by_status_alone,
     "highest-version": _highest_version,
@@ -265,6 +287,8 @@ _MUTANTS: dict[str, Callable[[], Iterator[Patch]]] = {
     "suspects-are-rejected": _suspects_are_rejected,
     "lack-of-capacity-is-a-failure": _lack_of_capacity_is_a_failure,
     "one-way-back-only": _one_way_back_only,
+    "attempts-outlive-rejections": _attempts_outlive_rejections,
+    "nobody-looks": _nobody_looks,
 }
 NAMES = tuple(_MUTANTS)
 

@@ -206,6 +206,16 @@ def _motif(chance: random.Random, good: int, better: int) -> tuple[Move, ...]:
             Move("duplicate", 9, 4 + more % 5),
             Move("run"),
         ),
+        # What is being tried is rejected; the news of that comes before it arrives, after it, or never.
+        (
+            Move("approve", one),
+            Move("deliver", 9),
+            Move("reject", one),
+            Move(chance.choice(["deliver", "deliver", "start", "lose"]), 9),
+            Move("advance"),
+            Move("advance"),
+            chance.choice([Move("deliver", 9), Move("sweep", 9, 9)]),
+        ),
         # Somebody approves again what is being tried.
         (Move("approve", one), Move("deliver", 9), Move("approve again"), Move("advance")),
     )

@@ -18,7 +18,7 @@ from tests.chaos import events
 from tests.chaos.schedule import VERSIONS
 from tests.chaos.tasks import Delivery, Fate, TakingTurns, Task, current_task
 from tests.fakes.aws import Crash
-from tests.fakes.deployment import MANIFEST
+from tests.fakes.deployment import MANIFEST, smoke_test_of
 from tests.fakes.runtime import STACK, Memory, MemoryRuntime, context_of
 from tests.fakes.sagemaker import PackageEvent
 from tests.simulation.chain import artifact
@@ -142,6 +142,9 @@ class World:
         self.truth = Truth()
         self.pending: list[Delivery] = []
         self.tasks: list[Task] = []
+        # By version: the last news of its approval, and how new the news is that was handled to the end.
+        self._news: dict[int, PackageEvent] = {}
+        self._handled: dict[int, datetime] = {}
         self.watch: Callable[[str], None] = lambda _: None
         self.calls.after = self._called
         self._note_looks()
@@ -154,13 +157,16 @@ class World:
         self.sagemaker.refused_types.add(REFUSED_TYPE)
         self._put_policy(schedule.first_policy)
         self.memory.table.put(entry_of_group(GROUP))  # as the registration of its first version does
-        for _ in range(VERSIONS):
+        for version in range(1, VERSIONS + 1):
             manifest = self.memory.bucket.put(f"registered/{GROUP}/run/manifest.yaml", MANIFEST)
             metadata = {
                 on_package.STACK: STACK,
                 on_package.SUBMISSION: "run",
                 on_package.MANIFEST: manifest.key,
             }
+            # The test of one of them is too long for its package.
+            if version != VERSIONS:
+                metadata[on_package.SMOKE_TEST[0]] = smoke_test_of(MANIFEST)
             self.sagemaker.add_package(GROUP, **metadata)
         self._moves: Mapping[str, Callable[[Move], object]] = {
             "approve": lambda move: self._decide(move.which, "Approved"),
@@ -367,6 +373,8 @@ class World:
         for event in sent:
             tells_approval = isinstance(event, PackageEvent) and event.approval == "Approved"
             version = event.version if isinstance(event, PackageEvent) and tells_approval else 0
+            if isinstance(event, PackageEvent) and "ModelApprovalStatus" in event.updated_fields:
+                self._news[event.version] = event
             self._send(*events.function_and_event(event, self.clock.now), version)
 
     def _deliver(self, move: Move) -> None:
@@ -439,7 +447,12 @@ class World:
             with running_in(MemoryRuntime(self.memory)):
                 handler(delivery.event, context)
 
-        task = Task(delivery, self.clock.now + timedelta(seconds=limit), run)
+        rejected = frozenset(
+            version
+            for version, news in self._news.items()
+            if news.approval == "Rejected" and self._handled.get(version) == news.at
+        )
+        task = Task(delivery, self.clock.now + timedelta(seconds=limit), run, knows_rejected=rejected)
         self.tasks.append(task)
         self._end(task, Fate.GOES_WELL) if to_the_end else self._step(task, Fate.GOES_WELL)
         return task
@@ -472,6 +485,7 @@ class World:
         self.tasks.remove(task)
         error = task.error
         if error is None:
+            self._note_news(task.delivery)
             if task.delivery.version and EndpointStates(self.memory.table).load(GROUP) is None:
                 # Refused for want of a policy: nobody remembers when it was approved.
                 self._note_loss(task.delivery)
@@ -483,6 +497,12 @@ class World:
             self.pending.append(replace(again, retries=again.retries + 1))
         else:
             self._note_loss(again)  # a dead letter
+
+    def _note_news(self, delivery: Delivery) -> None:
+        if delivery.function == "approval_changed":
+            detail = delivery.event["detail"]
+            version, at = detail["ModelPackageVersion"], datetime.fromisoformat(detail["LastModifiedTime"])
+            self._handled[version] = max(at, self._handled.get(version, at))
 
     # ── what AWS lacks ────────────────────────────────────────────────────────────────────────
     def _alarm(self, move: Move) -> None:

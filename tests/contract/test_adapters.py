@@ -12,8 +12,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud import LocalCloud
+from modelgate.aws import s3
 from modelgate.aws.errors import lacks_capacity, translated
 from modelgate.errors import AwsError, Forbidden, Invalid, LimitReached, NotFound, Refused, Throttled
+from modelgate.manifest import SmokeTest
 from modelgate.policy import (
     Alarms,
     Asynchronous,
@@ -24,8 +26,7 @@ from modelgate.policy import (
     Serverless,
     Vpc,
 )
-from modelgate.ports import Change
-from modelgate.submission import SmokeTest
+from modelgate.ports import Change, NewObject
 from tests.contract.worlds import ARN, BARE, STACK, World, approved, look, made, on, served
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +69,21 @@ def model_under(cloud: LocalCloud, world: World, group: str, policy: DeploymentP
 def tags_of(cloud: LocalCloud, kind: str, name: str) -> dict[str, str]:
     listed = cloud.client("sagemaker").list_tags(ResourceArn=f"{ARN}:{kind}/{name}")["Tags"]
     return {tag["Key"]: tag["Value"] for tag in listed}
+
+
+# ── the bucket ────────────────────────────────────────────────────────────────────────────────────
+def test_what_is_too_large_for_one_call_is_copied_by_parts(
+    world: World, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    least_part = 5 * 1024**2
+    monkeypatch.setattr(s3, "_COPIED_AT_ONCE", least_part)
+    body = bytes(least_part) + group.encode()
+    world.upload(f"data/{group}/a", body)
+    found = world.bucket.head(f"data/{group}/a")
+    assert found is not None
+    (copied,) = world.bucket.keep({f"data/{group}/b": found})
+    assert world.bucket.read(f"data/{group}/b", len(body)) == (body, copied)
+    assert copied.etag.strip('"').endswith("-2")
 
 
 # ── models and endpoint configs ───────────────────────────────────────────────────────────────────
@@ -410,7 +426,7 @@ def test_every_function_that_moves_endpoints_may_do_all_of_it(
     ours.hosting.update(group, f"{group}-b", Change(canary, ours.watch.quiet(group, alarms)))
     ours.settle(group)
     assert look(ours, group) == ("InService", f"{group}-b")
-    ours.bucket.write(f"smoke-tests/{group}/1", b"5.1", "text/csv")
+    ours.bucket.write(NewObject(f"smoke-tests/{group}/1", b"5.1", "text/csv"))
     question = SmokeTest(content_type="text/csv", body="5.1")
     answer, _ = ours.predictions.ask(group, question, f"smoke-tests/{group}/1", "smoke-tests/1")
     ours.settle(group)

@@ -15,17 +15,13 @@ from moto.events.models import EventPattern
 from pydantic import BaseModel, ValidationError
 from samtranslator.yaml_helper import yaml_parse
 
-from modelgate.events import (
-    BuildStateChange,
-    EndpointStateChange,
-    Envelope,
-    ImageScanned,
-    InspectionPaused,
-    Instruction,
-    ModelPackageStateChange,
-    ObjectCreated,
-    SweepDue,
-)
+from modelgate.events import Envelope
+from modelgate.events.codebuild import BuildStateChange
+from modelgate.events.ecr import ImageScanned
+from modelgate.events.own import InspectionPaused, Instruction
+from modelgate.events.s3 import ObjectCreated
+from modelgate.events.sagemaker import EndpointStateChange, ModelPackageStateChange
+from modelgate.events.schedule import SweepDue
 
 ROOT = Path(__file__).parents[2]
 INTAKE = "modelgate-intake-123456789012"

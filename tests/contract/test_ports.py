@@ -12,8 +12,9 @@ import pytest
 
 from localcloud import LocalCloud
 from modelgate.announcements import Announcement, Kind
-from modelgate.aws.sagemaker import VARIANT
+from modelgate.aws.names import VARIANT
 from modelgate.errors import AlreadyExists, Invalid, ModelFailed, NotFound, Refused, StaleRevision
+from modelgate.manifest import SmokeTest
 from modelgate.policy import (
     Alarms,
     Asynchronous,
@@ -23,8 +24,7 @@ from modelgate.policy import (
     Rollout,
     Serverless,
 )
-from modelgate.ports import Change, Record
-from modelgate.submission import SmokeTest
+from modelgate.ports import Change, NewObject, Record
 from tests.contract.worlds import (
     BARE,
     STACK,
@@ -99,7 +99,7 @@ def test_an_earlier_version_can_be_read_after_it_was_overwritten(world: World, g
 
 def test_keys_are_taken_as_they_are(world: World, group: str) -> None:
     key = f"data/{group}/a b+c%20d/größe.txt"
-    world.bucket.write(key, b"x", "text/plain")
+    world.bucket.write(NewObject(key, b"x", "text/plain"))
     assert world.bucket.head(key) is not None
 
 
@@ -120,9 +120,33 @@ def test_a_copy_is_of_the_version_that_was_named(world: World, group: str) -> No
     found = world.bucket.head(f"data/{group}/a")
     assert found is not None
     world.upload(f"data/{group}/a", b"second")
-    copied = world.bucket.copy(found, f"data/{group}/b")
+    (copied,) = world.bucket.keep({f"data/{group}/b": found})
     assert world.bucket.read(f"data/{group}/b", 10) == (b"first", copied)
     assert copied.etag == found.etag
+
+
+def test_of_several_copies_those_that_are_there_stay_as_they_are(world: World, group: str) -> None:
+    for number in range(12):
+        world.upload(f"data/{group}/from/{number:02}", b"%d" % number)
+    listed = world.bucket.list(f"data/{group}/from/", 20)
+    world.upload(f"data/{group}/to/03", b"there")
+    there = world.bucket.head(f"data/{group}/to/03")
+    kept = world.bucket.keep({each.key.replace("/from/", "/to/"): each for each in listed})
+    assert kept[3] == there
+    assert [world.bucket.read(each.key, 9) for each in kept] == [
+        (b"there" if number == 3 else b"%d" % number, each) for number, each in enumerate(kept)
+    ]
+
+
+def test_a_copy_of_what_is_gone_is_an_error(world: World, group: str) -> None:
+    world.upload(f"data/{group}/a", b"first")
+    found = world.bucket.head(f"data/{group}/a")
+    assert found is not None
+    gone = replace(found, key=f"data/{group}/gone")
+    with pytest.raises(NotFound):
+        world.bucket.keep(
+            {f"data/{group}/{number}": each for number, each in enumerate((found, gone, found))}
+        )
 
 
 # ── the account's images ──────────────────────────────────────────────────────────────────────────
@@ -595,7 +619,7 @@ def test_what_the_container_says_is_in_the_error(world: World, group: str) -> No
 
 def test_an_asynchronous_endpoint_answers_in_the_bucket(world: World, group: str) -> None:
     served(world, group, ASYNCHRONOUS)
-    world.bucket.write(f"smoke-tests/{group}/1", QUESTION.body.encode(), QUESTION.content_type)
+    world.bucket.write(NewObject(f"smoke-tests/{group}/1", QUESTION.body.encode(), QUESTION.content_type))
     answer, failure = world.predictions.ask(group, QUESTION, f"smoke-tests/{group}/1", "smoke-tests/1")
     assert answer.startswith(f"predictions/{group}/smoke-tests/1/")
     world.settle(group)
@@ -607,7 +631,7 @@ def test_an_asynchronous_endpoint_answers_in_the_bucket(world: World, group: str
 
 def test_what_an_asynchronous_endpoint_fails_on_lies_among_its_failures(world: World, group: str) -> None:
     served(world, group, ASYNCHRONOUS, FAILS_TO_PREDICT)
-    world.bucket.write(f"smoke-tests/{group}/1", QUESTION.body.encode(), QUESTION.content_type)
+    world.bucket.write(NewObject(f"smoke-tests/{group}/1", QUESTION.body.encode(), QUESTION.content_type))
     answer, failure = world.predictions.ask(group, QUESTION, f"smoke-tests/{group}/1", "smoke-tests/1")
     assert failure.startswith(f"predictions/{group}/failures/")
     world.settle(group)

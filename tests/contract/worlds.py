@@ -16,9 +16,11 @@ from modelgate.aws.dynamodb import DynamoTable
 from modelgate.aws.ecr import EcrImages
 from modelgate.aws.eventbridge import EventBridgeBus
 from modelgate.aws.logs import EndpointLogs
+from modelgate.aws.names import STACK_TAG
 from modelgate.aws.s3 import S3Bucket
-from modelgate.aws.sagemaker import STACK_TAG, SageMakerHosting, SageMakerRegistry
+from modelgate.aws.sagemaker import SageMakerHosting, SageMakerRegistry
 from modelgate.aws.sagemaker_runtime import SageMakerPredictions
+from modelgate.manifest import Lineage
 from modelgate.policy import DeploymentPolicy
 from modelgate.ports import (
     Bucket,
@@ -33,7 +35,6 @@ from modelgate.ports import (
     Watch,
 )
 from modelgate.registry.package import RegisteredContainer, Registration
-from modelgate.submission import Lineage
 from tests.fakes.aws import Calls, Clock, FakeBucket, FakeBus, FakeTable
 from tests.fakes.builds import FakeImages
 from tests.fakes.sagemaker import FakeContainerLogs, FakeHosting, FakeSageMaker, FakeScaling, FakeWatch

@@ -6,13 +6,14 @@ import hashlib
 import io
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from modelgate.errors import StaleRevision
-from modelgate.ports import ObjectVersion, Record
+from modelgate.errors import NotFound, StaleRevision
+from modelgate.ports import NewObject, ObjectVersion, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from modelgate.announcements import Announcement
 
@@ -121,11 +122,20 @@ class FakeBucket:
 
         return self._calls.make("ListObjectVersions", listed)
 
-    def copy(self, found: ObjectVersion, key: str) -> ObjectVersion:
-        return self._calls.make("CopyObject", lambda: self.put(key, self._body(found)))
+    def keep(self, found: Mapping[str, ObjectVersion]) -> Sequence[ObjectVersion]:
+        return [self.head(key) or self._copy(each, key) for key, each in found.items()]
 
-    def write(self, key: str, body: bytes, content_type: str) -> None:
-        self._calls.make("PutObject", lambda: self.put(key, body))
+    def _copy(self, found: ObjectVersion, key: str) -> ObjectVersion:
+        def copied() -> ObjectVersion:
+            if found.key not in self._objects:
+                raise NotFound("CopyObject", "NoSuchKey", found.key)
+            return self.put(key, self._body(found))
+
+        return self._calls.make("CopyObject", copied)
+
+    def write(self, *objects: NewObject) -> None:
+        for new in objects:
+            self._calls.make("PutObject", partial(self.put, new.key, new.body))
 
     def _find(self, key: str, version: str | None = None) -> ObjectVersion | None:
         versions = self._objects.get(key, [])

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from modelgate.deployment.states import EndpointStates
 from modelgate.errors import AwsError, NotYet
-from modelgate.events import EndpointStateChange, Instruction, ModelPackageStateChange
+from modelgate.events.own import Instruction
+from modelgate.events.sagemaker import EndpointStateChange, ModelPackageStateChange
 from modelgate.invocation import Invocation
+from modelgate.manifest import read_manifest
 from modelgate.registry import package as on_package
 from tests.fakes.aws import Crash
 from tests.fakes.runtime import STACK, Memory, MemoryRuntime
@@ -30,6 +33,12 @@ response_types: [text/csv]
 smoke_test: {content_type: text/csv, body: "5.1,3.5,1.4,0.2", expect: setosa}
 """
 _ENVELOPE = {"account": "123456789012", "region": "eu-central-1", "source": "aws.sagemaker"}
+
+
+@cache
+def smoke_test_of(manifest: bytes) -> str:
+    """As packages carry it."""
+    return read_manifest(manifest).smoke_test.in_plain_letters()
 
 
 class Deployment:
@@ -52,13 +61,14 @@ class Deployment:
         self._ids = count(1)
 
     # ── people ────────────────────────────────────────────────────────────────────────────────
-    def register(self, group: str = "iris") -> int:
-        """A version as registration makes it."""
-        manifest = self.bucket.put(f"registered/{group}/run/manifest.yaml", MANIFEST)
+    def register(self, group: str = "iris", text: bytes = MANIFEST, *, carries_test: bool = True) -> int:
+        """A version as registration makes it of a manifest; a package does not carry a long smoke test."""
+        manifest = self.bucket.put(f"registered/{group}/run/manifest.yaml", text)
         metadata = {
             on_package.STACK: STACK,
             on_package.SUBMISSION: "run",
             on_package.MANIFEST: manifest.key,
+            on_package.SMOKE_TEST[0]: smoke_test_of(text) if carries_test else "",
         }
         return self.sagemaker.add_package(group, **metadata)
 

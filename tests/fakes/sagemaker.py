@@ -26,8 +26,8 @@ from modelgate.registry.package import APPROVED, PENDING, REJECTED, ModelPackage
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from modelgate.manifest import SmokeTest
     from modelgate.policy import Alarms, Autoscaling, DeploymentPolicy
-    from modelgate.submission import SmokeTest
     from tests.fakes.aws import Calls, Clock, FakeBucket
 
 OPERATOR = "arn:aws:iam::123456789012:user/operator"

@@ -53,5 +53,5 @@ def test_an_event_of_another_shape_fails_loudly(cloud: LocalCloud) -> None:
 
 
 def test_a_function_without_its_environment_says_which_variables_are_missing() -> None:
-    with pytest.raises(RuntimeError, match=r"MODELGATE_BUCKET: Field required, MODELGATE_TABLE"):
+    with pytest.raises(RuntimeError, match=r"MODELGATE_BUCKET is missing, or empty; MODELGATE_TABLE"):
         settings.read(settings.FunctionSettings, {"MODELGATE_STACK": "modelgate"})

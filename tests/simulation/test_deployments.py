@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
-from modelgate.submission import SmokeTest
+from modelgate.manifest import SmokeTest
 from modelgate_cli.pack import pack
 from tests.simulation.chain import FAILS_TO_PREDICT, NEVER_LOADS, Chain, loads_when_there_is
 from tests.simulation.conftest import Watch

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import fields
 from typing import Any
 
 import pytest
 
-from bench import inspection
-from bench.cold_start import CLIENTS, USE_CASES
+from bench import ROOT, inspection
+from bench.cold_start import STARTS
 from bench.interpreters import ENVIRONMENT
 from modelgate.runtime import Runtime
 
@@ -24,12 +25,25 @@ class RecordingSession:
         return object()
 
 
-@pytest.mark.parametrize("function", CLIENTS)
+@pytest.mark.parametrize("function", STARTS)
 def test_a_functions_start_makes_exactly_the_clients_it_is_compared_with(function: str) -> None:
     session = RecordingSession()
     runtime = Runtime(ENVIRONMENT, session)  # type: ignore[arg-type]  # only `client` is called
-    assert getattr(runtime, USE_CASES[function])
-    assert sorted(session.made) == sorted(CLIENTS[function])
+    use_case, clients = STARTS[function]
+    assert getattr(runtime, use_case)
+    assert sorted(session.made) == sorted(clients)
+
+
+def test_the_start_of_every_function_is_measured_with_the_use_case_that_its_handler_calls() -> None:
+    sources = {file.parent.name: file.read_text() for file in (ROOT / "functions").glob("*/app.py")}
+    called = {
+        function: node.attr
+        for function, source in sources.items()
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "runtime"
+        if node.attr != "invocation"
+    }
+    assert called == {function: use_case for function, (use_case, _) in STARTS.items()}
 
 
 def test_a_program_that_is_not_here_is_named_with_where_it_comes_from(

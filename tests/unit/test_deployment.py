@@ -97,13 +97,14 @@ def test_a_version_that_fails_its_smoke_test_is_rejected_and_the_one_before_it_s
     assert iris.outcomes() == [(1, "live"), (2, "failed"), (1, "live")]
 
 
-def test_a_wrong_answer_fails_the_smoke_test() -> None:
+@pytest.mark.parametrize("carries_test", [True, False])
+def test_a_wrong_answer_fails_the_smoke_test(*, carries_test: bool) -> None:
     iris = Deployment()
-    version = iris.register()
-    iris.bucket.put(
-        "registered/iris/run/manifest.yaml",
-        b"container: {framework: sklearn, version: 1.2-1}\nmetrics: {a: 1.0}\ncontent_types: [text/csv]\n"
-        b"response_types: [text/csv]\nsmoke_test: {content_type: text/csv, body: x, expect: virginica}\n",
+    version = iris.register(
+        text=b"container: {framework: sklearn, version: 1.2-1}\nmetrics: {a: 1.0}\n"
+        b"content_types: [text/csv]\nresponse_types: [text/csv]\n"
+        b"smoke_test: {content_type: text/csv, body: x, expect: virginica}\n",
+        carries_test=carries_test,
     )
     iris.approve(version)
     iris.settle()

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from modelgate.documents import MAX_DOCUMENT_BYTES
 from modelgate.errors import Problem, Refused
+from modelgate.manifest import Manifest, read_manifest
 from modelgate.policy import DEFAULT, Instances, Policy, read_policy
-from modelgate.submission import Manifest, SubmissionId, read_manifest
+from modelgate.submission import SubmissionId
 
 MANIFEST = {
     "container": {"framework": "sklearn", "version": "1.4-2"},

@@ -14,10 +14,12 @@ PURE = (
     "console.py",
     "documents.py",
     "metrics.py",
+    "plain_yaml.py",
     "submission.py",
+    "manifest.py",
     "policy.py",
     "gate.py",
-    "events.py",
+    "values.py",
     "announcements.py",
     "effects.py",
     "errors.py",
@@ -40,6 +42,7 @@ PURE = (
     "images/instances.py",
     "images/reference.py",
     *(str(file.relative_to(LAYER)) for file in sorted((LAYER / "artifacts").rglob("*.py"))),
+    *(str(file.relative_to(LAYER)) for file in sorted((LAYER / "events").glob("*.py"))),
 )
 # What the layer itself installs, and what Lambda's runtime brings.
 ALLOWED = {

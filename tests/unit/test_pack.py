@@ -26,7 +26,7 @@ from typer.testing import CliRunner
 from modelgate.artifacts import contracts
 from modelgate.artifacts.inspection import inspect
 from modelgate.errors import Refused
-from modelgate.submission import Container, Manifest, SmokeTest, read_manifest
+from modelgate.manifest import Container, Manifest, SmokeTest, read_manifest
 from modelgate_cli import archive
 from modelgate_cli.main import app
 from modelgate_cli.pack import Packed, pack

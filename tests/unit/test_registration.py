@@ -6,12 +6,14 @@ import hashlib
 import itertools
 import json
 import random
+import re
 
 import pytest
 
 from modelgate.announcements import Kind
 from modelgate.builds.findings import Scan
 from modelgate.errors import Invalid, NotYet, Throttled, TimedOut
+from modelgate.manifest import SmokeTest
 from tests.fakes.aws import Crash
 from tests.fakes.registration import TIME_LIMIT, Registration
 from tests.fakes.tarballs import tarball
@@ -483,6 +485,21 @@ def test_the_metrics_that_the_policy_names_come_first_on_the_package(iris: Regis
     metadata = iris.sagemaker.registrations[0].metadata
     assert "metric.z" in metadata
     assert len(metadata) == 50  # which is all that SageMaker takes
+    assert iris.sagemaker.package("iris", 1).smoke_test == ""
+
+
+@pytest.mark.parametrize(("characters", "is_carried"), [(10, True), (400, True), (2000, False)])
+def test_a_package_carries_the_smoke_test_of_its_manifest_unless_that_is_long(
+    iris: Registration, characters: int, *, is_carried: bool
+) -> None:
+    test = {"content_type": "text/csv", "body": "ä,\n" * (characters // 4), "expect": "setosa"}
+    iris.upload("model.tar.gz", artifact("x"))
+    iris.receive(iris.upload("manifest.yaml", manifest(smoke_test=test)))
+    carried = iris.sagemaker.package("iris", 1).smoke_test
+    assert SmokeTest.of_plain_letters(carried) == (SmokeTest.model_validate(test) if is_carried else None)
+    # "CreateModelPackage", CustomerMetadataProperties.
+    values = iris.sagemaker.registrations[0].metadata.values()
+    assert all(re.fullmatch(r"[\w.:/=+\-@ ]{0,256}", value) for value in values)
 
 
 def test_what_sagemaker_does_not_take_is_refused_with_its_words(iris: Registration) -> None:

@@ -21,11 +21,12 @@ from hypothesis import strategies as st
 from modelgate.artifacts.inspection import Artifact, Member
 from modelgate.errors import Problem
 from modelgate.gate import Champion, Check, Verdict
+from modelgate.manifest import Lineage, Manifest, SmokeTest
 from modelgate.ports import ObjectVersion
 from modelgate.registry import report_page
 from modelgate.registry.metric_tracks import Scale, tracks_of
 from modelgate.registry.report import Report, ReportedContainer
-from modelgate.submission import Lineage, Manifest, SmokeTest, SubmissionId
+from modelgate.submission import SubmissionId
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 VOID = {"meta", "br", "hr", "img", "input", "link", "base"}

@@ -315,6 +315,10 @@ class Parts:
             region=self._region,
         )
 
+    def session_of(self, settings: FunctionSettings) -> boto3.Session:
+        """A session with the rights of a function's role, whose calls are not the function's own."""
+        return self.clients.session(self.identities.issue(_role_of(settings)))
+
     def _session(self, settings: FunctionSettings, dead: Event) -> boto3.Session:
         """A session with the credentials of a function's role, whose calls the faults can meet."""
         faults, name = self._faults, settings.logical_id

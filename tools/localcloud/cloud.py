@@ -155,9 +155,10 @@ class LocalCloud:
         """A boto3 client of the user's, who may do everything. The same one for each service."""
         return self._started.clients.user(service)
 
-    def session(self) -> boto3.Session:
-        """A boto3 session of the user's."""
-        return self._started.clients.session(USER)
+    def session(self, function: str = "") -> boto3.Session:
+        """A boto3 session of the user's, or one with the rights of a function's role."""
+        parts = self._started
+        return parts.session_of(parts.invoker.settings(function)) if function else parts.clients.session(USER)
 
     def environment(self) -> dict[str, str]:
         """What to export so that any AWS client talks to this cloud."""

@@ -1,4 +1,7 @@
-"""The only place that reaches into moto: its servers, its state, and the little of it that is in the way."""
+"""The only place that reaches into moto: its servers, its state, and the little of it that is in the way.
+
+`moto_shortcuts` has what takes the place of parts of it.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from moto.s3 import notifications as s3_notifications
 from moto.s3.models import FakeBucket, FakeKey, s3_backends
 from werkzeug.test import run_wsgi_app
 
+from localcloud import moto_shortcuts
 from localcloud.calls import ACCOUNT
 from localcloud.errors import ServiceError
 from localcloud.wire import Response
@@ -80,6 +84,8 @@ class MotoState:
         # moto looks through its own folder for each request.
         modules = tuple(moto.backends.list_of_moto_modules())
         self._undo.enter_context(_replaced(moto.backends, "list_of_moto_modules", lambda: modules))
+        for shortcut in moto_shortcuts.of_every_service():
+            self._undo.enter_context(_replaced(*shortcut))
 
     def stop(self) -> None:
         """Leave moto as it was found, and empty."""
@@ -116,6 +122,9 @@ class MotoState:
 
             create = _addressed(ECRBackend.create_repository, self._registry)
             self._undo.enter_context(_replaced(ECRBackend, "create_repository", create))
+        if service == "dynamodb":
+            for shortcut in moto_shortcuts.of_dynamodb():
+                self._undo.enter_context(_replaced(*shortcut))
 
     # ── EventBridge ───────────────────────────────────────────────────────────────────────────────
 

@@ -48,7 +48,7 @@ def decide(documents: list[str], demand: Demand, principal: Principal | None = N
     """What the policies say of a demand; a denial wins."""
     decision: Decision = "implicit deny"
     for document in documents:
-        for statement in _statements(document):
+        for statement in _statements_on(document, demand.action):
             if not _applies(statement, demand, principal):
                 continue
             if statement["Effect"] == "Deny":
@@ -81,10 +81,17 @@ def _statements(document: str) -> tuple[Mapping[str, Any], ...]:
     return tuple(statements)
 
 
+@lru_cache(maxsize=4096)
+def _statements_on(document: str, action: str) -> tuple[Mapping[str, Any], ...]:
+    """The statements that are about an action; of most policies that is one."""
+    return tuple(
+        each for each in _statements(document) if _one_matches(each, "Action", action, re.IGNORECASE)
+    )
+
+
 def _applies(statement: Mapping[str, Any], demand: Demand, principal: Principal | None) -> bool:
     return (
         _principal_matches(statement, principal)
-        and _one_matches(statement, "Action", demand.action, re.IGNORECASE)
         and _one_matches(statement, "Resource", demand.resource, 0)
         and all(
             _holds(operator, key, wanted, demand.context)

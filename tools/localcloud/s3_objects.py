@@ -69,12 +69,15 @@ class S3Objects:
             return None
         if any(member.startswith("Response") for member in asked):
             return None  # headers of the caller's own, which only a GET can ask for
+        bucket, key, version = str(asked["Bucket"]), str(asked["Key"]), asked.get("VersionId")
+        if self._moto.bucket(bucket) is None or self._moto.object(bucket, key, version) is None:
+            return None
         head = self._moto.answer("s3", {**environ, "REQUEST_METHOD": "HEAD"})
         place = _CONTENT_RANGE.fullmatch(head.header("content-range") or "")
         if head.status != _PARTIAL or place is None:
             return None
         first, last = int(place[1]), int(place[2])
-        content = self._moto.content(str(asked["Bucket"]), asked["Key"], asked.get("VersionId"), first, last)
+        content = self._moto.content(bucket, key, version, first, last)
         return Response(head.status, head.headers, content)
 
     # ── copies ────────────────────────────────────────────────────────────────────────────────────

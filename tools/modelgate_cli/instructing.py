@@ -12,7 +12,7 @@ from modelgate.aws.errors import translated
 from modelgate.deployment.facts import Outcome
 from modelgate.deployment.planner import MOVING, Nothing, Serving
 from modelgate.errors import Problem, Refused
-from modelgate.events import Instruction
+from modelgate.events.own import Instruction
 from modelgate.submission import SAGEMAKER_NAME
 from modelgate_cli.complaints import TROUBLE, USAGE, Complaint, refusal
 from modelgate_cli.deciding import endpoint_of

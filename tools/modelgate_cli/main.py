@@ -185,7 +185,7 @@ def pack(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,  # noqa: FBT002
 ) -> None:
     """Make a model into a submission: an artifact that its container accepts, and manifest.yaml."""
-    from modelgate.submission import SmokeTest
+    from modelgate.manifest import SmokeTest
     from modelgate_cli import packing
     from modelgate_cli.pack import pack as pack_submission
 

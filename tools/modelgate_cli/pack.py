@@ -23,15 +23,9 @@ from modelgate.artifacts.inspection import Artifact
 from modelgate.errors import Gathering, Problem, Refused
 from modelgate.images import catalog
 from modelgate.images.reference import reference
+from modelgate.manifest import NO_ARTIFACT, SmokeTest, names_hub_model, read_manifest
 from modelgate.registry.upload import MOST_FILES
-from modelgate.submission import (
-    ARTIFACT,
-    MANIFEST,
-    NO_ARTIFACT,
-    SmokeTest,
-    names_hub_model,
-    read_manifest,
-)
+from modelgate.submission import ARTIFACT, MANIFEST
 from modelgate_cli import archive
 from modelgate_cli.layouts import lay_out
 from modelgate_cli.layouts.material import SCRIPT, Content, Layout, Material

@@ -14,8 +14,9 @@ from modelgate.artifacts import contracts, folder, inspection
 from modelgate.documents import MAX_DOCUMENT_BYTES
 from modelgate.errors import Forbidden, Gathering, Problem, Refused
 from modelgate.images.choice import prebuilt
+from modelgate.manifest import Container, Manifest, read_manifest
 from modelgate.policy import DeploymentPolicy
-from modelgate.submission import ARTIFACT, MANIFEST, Container, Manifest, read_manifest
+from modelgate.submission import ARTIFACT, MANIFEST
 from modelgate_cli.complaints import USAGE, Complaint
 
 if TYPE_CHECKING:

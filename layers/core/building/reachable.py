@@ -12,7 +12,15 @@ from typing import Any, BinaryIO
 
 # The composition root imports all that functions are made of. Besides it, handlers import the events, and
 # what they return, which comes with the use cases.
-ROOTS = ("modelgate.runtime", "modelgate.events")
+ROOTS = (
+    "modelgate.runtime",
+    "modelgate.events.codebuild",
+    "modelgate.events.ecr",
+    "modelgate.events.own",
+    "modelgate.events.s3",
+    "modelgate.events.sagemaker",
+    "modelgate.events.schedule",
+)
 # Modules that are imported by a name which is put together at run time, or from C.
 BY_NAME = (
     # pydantic gives out its parts when they are asked for, by a table of names.

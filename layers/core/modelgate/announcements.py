@@ -7,8 +7,10 @@ delivery carries the same one.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
+
+from modelgate.values import dataclass
 
 SOURCE = "modelgate"
 SCHEMA = 1

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-import re
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_args
+from typing import TYPE_CHECKING, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from modelgate.errors import Problem, Refused
@@ -30,27 +27,6 @@ class Document(BaseModel):
 
 D = TypeVar("D", bound=Document)
 
-_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _Loader(_Base):  # type: ignore[misc]  # chosen at run time: the C loader where it was compiled
-    """YAML as people mean it: `1e-3` is a number, `2026-11-22` is a text, a key stands once."""
-
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {
-        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":float"))]
-        for first, resolvers in _Base.yaml_implicit_resolvers.items()
-    }
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"^[-+]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?$|^[-+]?[0-9]+[eE][-+]?[0-9]+$|^[-+]?\.(inf|nan)$",
-        re.IGNORECASE,
-    ),
-    list("-+0123456789."),
-)
-
 
 def read(text: bytes, model: type[D], name: str) -> D:
     """Reads a YAML document into its model.
@@ -63,7 +39,9 @@ def read(text: bytes, model: type[D], name: str) -> D:
     Raises:
         Refused: the text is no YAML of the plain kind, or says something that the model does not allow.
     """
-    return validate(_load(text, name), model, name)
+    from modelgate import plain_yaml  # most events need no document
+
+    return validate(plain_yaml.load(text, name), model, name)
 
 
 def validate(content: object, model: type[D], name: str) -> D:
@@ -81,77 +59,13 @@ def validate(content: object, model: type[D], name: str) -> D:
         raise Refused(*(_problem(detail, model, name) for detail in error.errors())) from error
 
 
-def _load(text: bytes, name: str) -> object:
-    _check_size(text, name)
-    try:
-        _refuse_what_plain_documents_do_not_need(text, name)
-        loader = _Loader(text)
-        try:
-            node = loader.get_single_node()
-            if node is None:
-                return {}
-            _refuse_repeated_keys(node, name)
-            return loader.construct_document(node)
-        finally:
-            loader.dispose()
-    except UnicodeDecodeError as error:
-        raise Refused(Problem(name, f"is not UTF-8 ({error.reason})", "save it as UTF-8")) from error
-    except (yaml.YAMLError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise Refused(Problem(name, f"is not YAML ({reason})", "mend the place that it names")) from error
-
-
-def _check_size(text: bytes, name: str) -> None:
-    if len(text) > MAX_DOCUMENT_BYTES:
-        limit = f"{MAX_DOCUMENT_BYTES // 1024} KB"
-        raise Refused(
-            Problem(
-                name,
-                f"is larger than {limit}",
-                f"keep it under {limit}; large values belong in files beside it",
-            )
-        )
-
-
-def _refuse_what_plain_documents_do_not_need(text: bytes, name: str) -> None:
-    depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        if anchor := getattr(event, "anchor", None):
-            line = event.start_mark.line + 1 if event.start_mark else 1
-            raise Refused(
-                Problem(f"{name}: line {line}", f"has the alias or anchor {anchor!r}", "write the value out")
-            )
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            raise Refused(Problem(name, f"is nested deeper than {MAX_DEPTH} levels", "write it flat"))
-
-
-def _refuse_repeated_keys(root: yaml.Node, name: str) -> None:
-    problems = []
-    nodes = [root]
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, yaml.SequenceNode):
-            nodes.extend(node.value)
-        elif isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
-            for key, value in node.value:
-                nodes.append(value)
-                if str(key.value) in seen:
-                    where = f"{name}: line {key.start_mark.line + 1}"
-                    problems.append(
-                        Problem(where, f"has the key {key.value!r} a second time", "keep one of them")
-                    )
-                seen.add(str(key.value))
-    if problems:
-        raise Refused(*problems)
-
-
 def _problem(detail: ErrorDetails, model: type[BaseModel], name: str) -> Problem:
     path = ".".join(str(part) for part in detail["loc"])
     where = f"{name}: {path}" if path else name
     kind = detail["type"]
     if kind == "extra_forbidden":
+        import difflib
+
         key, known = str(detail["loc"][-1]), sorted(_fields_at(model, detail["loc"][:-1]))
         close = difflib.get_close_matches(key, known, n=1)
         meant = f"did you mean {close[0]}? " if close else ""

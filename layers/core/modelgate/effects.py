@@ -6,11 +6,11 @@ rest. An effect may therefore be carried out twice, and never not at all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from modelgate.announcements import Announcement
+from modelgate.values import dataclass
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+
+from modelgate.values import dataclass
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelgate.metrics import paths_of
+from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

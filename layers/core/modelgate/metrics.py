@@ -16,11 +16,12 @@ import json
 import math
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from modelgate.documents import MAX_DEPTH
 from modelgate.errors import Problem, Refused
+from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,6 @@ import math
 import re
 import sys
 import unicodedata
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Any, Literal, TypeVar
@@ -20,6 +19,7 @@ from modelgate.builds.findings import MaxSeverity
 from modelgate.documents import Document
 from modelgate.errors import Problem, Refused
 from modelgate.submission import MAX_METADATA, MAX_METRICS, RESERVED, SAGEMAKER_NAME
+from modelgate.values import dataclass
 
 T = TypeVar("T")
 
@@ -428,7 +428,7 @@ class DeploymentPolicy(Document):
     asynchronous: Asynchronous | None = None
     startup_timeout_seconds: int = Field(default=STARTUP_TIMEOUT_SECONDS, ge=60, le=3600)
     alarms: Alarms | None = None
-    rollout: Rollout = Rollout()
+    rollout: Rollout = Field(default_factory=Rollout)
     autoscaling: Autoscaling | None = None
     data_capture_percent: int | None = Field(default=None, ge=0, le=100)
     kms_key: str | None = Field(default=None, max_length=2048)
@@ -694,9 +694,9 @@ class ImagePolicy(Document):
 class Policy(Document):
     """`policies/<group>.yaml`."""
 
-    gate: GatePolicy = GatePolicy()
-    deployment: DeploymentPolicy = DeploymentPolicy()
-    image: ImagePolicy = ImagePolicy()
+    gate: GatePolicy = Field(default_factory=GatePolicy)
+    deployment: DeploymentPolicy = Field(default_factory=DeploymentPolicy)
+    image: ImagePolicy = Field(default_factory=ImagePolicy)
 
 
 @dataclass(frozen=True)

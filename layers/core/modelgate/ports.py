@@ -7,9 +7,11 @@ use case has to expect.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
+
+from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,9 +20,9 @@ if TYPE_CHECKING:
     from modelgate.builds.findings import Scan
     from modelgate.builds.order import BuildOrder
     from modelgate.deployment.planner import Endpoint
+    from modelgate.manifest import SmokeTest
     from modelgate.policy import Alarms, Autoscaling, DeploymentPolicy, Rollout
     from modelgate.registry.package import ModelPackage, Registration
-    from modelgate.submission import SmokeTest
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,15 @@ class ObjectVersion:
     version: str
     size: int
     etag: str = ""
+
+
+@dataclass(frozen=True)
+class NewObject:
+    """What is to be written into the bucket."""
+
+    key: str
+    body: bytes
+    content_type: str
 
 
 class Stream(Protocol):
@@ -59,14 +70,17 @@ class Bucket(Protocol):
     def list(self, prefix: str, limit: int) -> Sequence[ObjectVersion]:
         """The present versions of the objects under a prefix, by their keys; at most ``limit + 1``."""
 
-    def copy(self, found: ObjectVersion, key: str) -> ObjectVersion:
-        """That very version, of whatever size, to another key; the content never leaves S3.
+    def keep(self, found: Mapping[str, ObjectVersion]) -> Sequence[ObjectVersion]:
+        """Copies these very versions, of whatever size, to these keys; the content never leaves S3.
+
+        Where something lies already, it stays as it is.
 
         Returns:
-            What lies there now.
+            What lies there now, in their order.
         """
 
-    def write(self, key: str, body: bytes, content_type: str) -> None: ...
+    def write(self, *objects: NewObject) -> None:
+        """Writes all of them, in no order."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property, wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from modelgate import settings
+from modelgate import collector, settings
 from modelgate.invocation import Invocation
 from modelgate.observability import Journal
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from modelgate.ports import Bucket, Builds, Bus, Images, Registry, Table
     from modelgate.registry.registration import Registrar
 
+    T = TypeVar("T")
     E = TypeVar("E", bound=BaseModel)
     Use = Callable[[E, "Runtime"], DataclassInstance]
     Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
@@ -50,6 +51,16 @@ if TYPE_CHECKING:
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def _part(make: Callable[[Runtime], T]) -> cached_property[T]:
+    """A part of the runtime: made when it is first used, and kept."""
+
+    def made(runtime: Runtime) -> T:
+        with collector.paused():
+            return make(runtime)
+
+    return cached_property(made)
 
 
 class Runtime:
@@ -83,7 +94,7 @@ class Runtime:
         return self._invocation
 
     # ── use cases ─────────────────────────────────────────────────────────────────────────────
-    @cached_property
+    @_part
     def registrar(self) -> Registrar:
         from modelgate.console import page_of_object
         from modelgate.images.choice import Chooser
@@ -112,7 +123,7 @@ class Runtime:
             clock=self._clock,
         )
 
-    @cached_property
+    @_part
     def builder(self) -> Builder:
         from modelgate.builds.building import Builder
         from modelgate.builds.records import BuildRecords
@@ -128,7 +139,7 @@ class Runtime:
             clock=self._clock,
         )
 
-    @cached_property
+    @_part
     def publisher(self) -> Publisher:
         from modelgate.builds.publishing import Publisher
         from modelgate.builds.records import BuildRecords
@@ -142,7 +153,7 @@ class Runtime:
             clock=self._clock,
         )
 
-    @cached_property
+    @_part
     def decisions(self) -> Decisions:
         from modelgate.deployment.decisions import Decisions
 
@@ -154,13 +165,13 @@ class Runtime:
             stack=self._settings.stack,
         )
 
-    @cached_property
+    @_part
     def reconciler(self) -> Reconciler:
         from modelgate.deployment.reconcile import Reconciler
 
         return Reconciler(self._surroundings)
 
-    @cached_property
+    @_part
     def policy_uploads(self) -> PolicyUploads:
         from modelgate.deployment.policy_uploads import PolicyUploads
 
@@ -173,7 +184,7 @@ class Runtime:
             bus=self._bus,
         )
 
-    @cached_property
+    @_part
     def sweep(self) -> Sweep:
         from modelgate.deployment.sweep import Sweep
 
@@ -188,7 +199,7 @@ class Runtime:
             clock=self._clock,
         )
 
-    @cached_property
+    @_part
     def instructions(self) -> Instructions:
         from modelgate.deployment.instructions import Instructions
 
@@ -201,12 +212,12 @@ class Runtime:
             clock=self._clock,
         )
 
-    @cached_property
+    @_part
     def journal(self) -> Journal:
         return Journal(self._environ)
 
     # ── what they are made of ─────────────────────────────────────────────────────────────────
-    @cached_property
+    @_part
     def _surroundings(self) -> Surroundings:
         from modelgate.aws.autoscaling import InstanceScaling
         from modelgate.aws.cloudwatch import EndpointAlarms
@@ -216,95 +227,95 @@ class Runtime:
         from modelgate.deployment.executor import Surroundings
         from modelgate.deployment.smoke import SmokeTester
 
-        told = settings.read(settings.DeploymentSettings, self._environ)
+        told = self._settings
+        role = settings.read(settings.DeploymentSettings, self._environ).execution_role_arn
         client = self._session.client
         return Surroundings(
             states=self._states,
             registry=self._registry,
-            hosting=SageMakerHosting(
-                self._sagemaker, told.sagemaker_arn, told.stack, told.execution_role_arn, told.bucket
+            hosting=SageMakerHosting(self._sagemaker, told.sagemaker_arn, told.stack, role, told.bucket),
+            # Most invocations need none of these four; each is made once.
+            scaling=cache(
+                lambda: InstanceScaling(client("application-autoscaling"), client("cloudwatch"), told.stack)
             ),
-            # Most invocations need none of these four.
-            scaling=lambda: InstanceScaling(
-                client("application-autoscaling"), client("cloudwatch"), told.stack
-            ),
-            watch=lambda: EndpointAlarms(client("cloudwatch"), told.stack),
+            watch=cache(lambda: EndpointAlarms(client("cloudwatch"), told.stack)),
             smoke_tester=SmokeTester(
                 self._bucket,
-                lambda: SageMakerPredictions(client("sagemaker-runtime"), told.bucket),
+                cache(lambda: SageMakerPredictions(client("sagemaker-runtime"), told.bucket)),
                 self._clock,
             ),
-            container_logs=lambda: EndpointLogs(client("logs", config=NOT_WORTH_A_WAIT)),
+            container_logs=cache(lambda: EndpointLogs(client("logs", config=NOT_WORTH_A_WAIT))),
             bus=self._bus,
             clock=self._clock,
         )
 
-    @cached_property
+    @_part
     def _settings(self) -> settings.FunctionSettings:
         return settings.read(settings.FunctionSettings, self._environ)
 
-    @cached_property
+    @_part
     def _bucket(self) -> Bucket:
         from modelgate.aws.s3 import S3Bucket
 
         return S3Bucket(self._session.client("s3"), self._settings.bucket)
 
-    @cached_property
+    @_part
     def _table(self) -> Table:
         from modelgate.aws.dynamodb import DynamoTable
 
         return DynamoTable(self._session.client("dynamodb"), self._settings.table)
 
-    @cached_property
+    @_part
     def _bus(self) -> Bus:
         from modelgate.aws.eventbridge import EventBridgeBus
 
         return EventBridgeBus(self._session.client("events"), self._settings.bus)
 
-    @cached_property
+    @_part
     def _sagemaker(self) -> SageMakerClient:
         return self._session.client("sagemaker")
 
-    @cached_property
+    @_part
     def _registry(self) -> Registry:
         from modelgate.aws.sagemaker import SageMakerRegistry
 
         return SageMakerRegistry(self._sagemaker, self._settings.sagemaker_arn)
 
-    @cached_property
+    @_part
     def _images(self) -> Images:
         from modelgate.aws.ecr import EcrImages
 
         told = self._settings
         return EcrImages(self._session.client("ecr"), told.stack, told.kms_key_arn)
 
-    @cached_property
+    @_part
     def _builds(self) -> Builds:
         from modelgate.aws.codebuild import CodeBuildBuilds
 
-        told = settings.read(settings.BuildSettings, self._environ)
+        project = settings.read(settings.BuildSettings, self._environ).builder
         client = self._session.client
-        return CodeBuildBuilds(client("codebuild"), lambda: client("logs"), told.builder, told.bucket)
+        bucket = self._settings.bucket
+        return CodeBuildBuilds(client("codebuild"), lambda: client("logs"), project, bucket)
 
-    @cached_property
+    @_part
     def _policies(self) -> Policies:
         from modelgate.policies import Policies
 
         return Policies(self._bucket)
 
-    @cached_property
+    @_part
     def _states(self) -> EndpointStates:
         from modelgate.deployment.states import EndpointStates
 
         return EndpointStates(self._table)
 
-    @cached_property
+    @_part
     def _directory(self) -> Directory:
         from modelgate.directory import Directory
 
         return Directory(self._table)
 
-    @cached_property
+    @_part
     def _governor(self) -> Governor:
         from modelgate.deployment.governing import Governor
 
@@ -316,9 +327,10 @@ _running: ContextVar[Runtime] = ContextVar("modelgate.runtime")
 
 @cache
 def _of_this_process() -> Runtime:
-    from modelgate.aws import session
+    with collector.paused():
+        from modelgate.aws import session
 
-    return Runtime(os.environ, session.of_this_process())
+        return Runtime(os.environ, session.of_this_process())
 
 
 def current() -> Runtime:

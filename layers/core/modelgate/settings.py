@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _PREFIX = "MODELGATE_"
+_ARNS = {
+    "sagemaker_arn": re.compile(r"arn:[^:]+:sagemaker:[^:]+:[0-9]{12}"),
+    "execution_role_arn": re.compile(r"arn:[^:]+:iam::[0-9]{12}:role/.+"),
+}
 
 
-class FunctionSettings(BaseModel):
+@dataclass(frozen=True)
+class FunctionSettings:
     """What every function is told.
 
     Attributes:
@@ -24,13 +31,11 @@ class FunctionSettings(BaseModel):
         kms_key_arn: what encrypts the repositories that a function makes; empty for ECR's own key.
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    stack: str = Field(min_length=1)
-    bucket: str = Field(min_length=1)
-    table: str = Field(min_length=1)
-    bus: str = Field(min_length=1)
-    sagemaker_arn: str = Field(pattern=r"^arn:[^:]+:sagemaker:[^:]+:\d{12}$")
+    stack: str
+    bucket: str
+    table: str
+    bus: str
+    sagemaker_arn: str
     kms_key_arn: str = ""
 
     @property
@@ -46,23 +51,25 @@ class FunctionSettings(BaseModel):
         return self.sagemaker_arn.split(":")[4]
 
 
-class DeploymentSettings(FunctionSettings):
+@dataclass(frozen=True)
+class DeploymentSettings:
     """What the functions that move endpoints are told besides: the role of SageMaker's containers."""
 
-    execution_role_arn: str = Field(pattern=r"^arn:[^:]+:iam::\d{12}:role/.+$")
+    execution_role_arn: str
 
 
-class BuildSettings(FunctionSettings):
+@dataclass(frozen=True)
+class BuildSettings:
     """What the functions that build images are told besides.
 
     Attributes:
         builder: the name of the stack's project in CodeBuild.
     """
 
-    builder: str = Field(min_length=1)
+    builder: str
 
 
-S = TypeVar("S", bound=FunctionSettings)
+S = TypeVar("S", FunctionSettings, DeploymentSettings, BuildSettings)
 
 
 def read(model: type[S], environ: Mapping[str, str]) -> S:
@@ -72,13 +79,17 @@ def read(model: type[S], environ: Mapping[str, str]) -> S:
         RuntimeError: a variable is missing or wrong; it names each, because a stack that was deployed
             with a wrong template is mended by whoever deploys it.
     """
-    given = {
-        name: environ[_PREFIX + name.upper()]
-        for name in model.model_fields
-        if _PREFIX + name.upper() in environ
-    }
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        wrong = ", ".join(f"{_PREFIX}{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors())
-        raise RuntimeError(f"the function's environment is wrong: {wrong}") from error
+    given, wrong = {}, []
+    for field in fields(model):
+        variable = f"{_PREFIX}{field.name.upper()}"
+        value = environ.get(variable, "")
+        arn = _ARNS.get(field.name)
+        if value:
+            given[field.name] = value
+            if arn and not arn.fullmatch(value):
+                wrong.append(f"{variable} is {value!r}, which is not like {arn.pattern}")
+        elif field.default is MISSING:
+            wrong.append(f"{variable} is missing, or empty")
+    if wrong:
+        raise RuntimeError(f"the function's environment is wrong: {'; '.join(wrong)}")
+    return model(**given)

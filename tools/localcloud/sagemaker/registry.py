@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import RLock
 from typing import Any
 
@@ -56,7 +56,6 @@ class Package:
     created_by: Caller
     modified: dt.datetime | None = None
     modified_by: Caller | None = None
-    tokens: set[str] = field(default_factory=set)
 
     @property
     def approval(self) -> str | None:
@@ -75,6 +74,7 @@ class ModelRegistry:
         self._lock = RLock()
         self._groups: dict[str, Group] = {}
         self._packages: dict[str, Package] = {}
+        self._by_token: dict[str, str] = {}
 
     @property
     def operations(self) -> Mapping[str, Operation]:
@@ -169,15 +169,16 @@ class ModelRegistry:
             raise invalid("Exactly one of ModelPackageGroupName and ModelPackageName must be given.")
         _refuse_specifications(call)
         with self._lock:
-            known = self._by_token(call.params.get("ClientToken"))
-            if known is not None:
-                return Reply({"ModelPackageArn": known.arn})
+            token = call.params.get("ClientToken")
+            made_before = self._packages.get(self._by_token.get(token, "")) if token else None
+            if made_before is not None:
+                return Reply({"ModelPackageArn": made_before.arn})
             if group_name is not None:
                 package = self._new_version(call, self._group(group_name))
             else:
                 package = self._new_unversioned(call, str(name))
-            if call.params.get("ClientToken"):
-                package.tokens.add(call.params["ClientToken"])
+            if token:
+                self._by_token[token] = package.arn
             self._packages[package.arn] = package
             self._announce(package, [])
         return Reply({"ModelPackageArn": package.arn})
@@ -197,11 +198,6 @@ class ModelRegistry:
             raise invalid(f"ModelPackage {arn} already exists.")
         self._tags.put(arn, call.params.get("Tags"))
         return Package(arn, None, None, name, _kept(call), calls.now(), call.caller)
-
-    def _by_token(self, token: str | None) -> Package | None:
-        if token is None:
-            return None
-        return next((package for package in self._packages.values() if token in package.tokens), None)
 
     def _told(self, package: Package) -> dict[str, Any]:
         """As DescribeModelPackage tells it."""

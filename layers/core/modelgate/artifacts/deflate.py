@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol, cast
+
+from modelgate.values import dataclass
 
 WINDOW = 32 * 1024  # bytes of what was unpacked, which what follows may refer to
 

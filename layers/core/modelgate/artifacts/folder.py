@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from modelgate.artifacts.gzip_stream import Limits
 from modelgate.artifacts.inspection import HEAD_BYTES, LIMITS, Artifact, Member, printable
 from modelgate.errors import Problem, Refused
+from modelgate.values import dataclass
 
 _MOST_PROBLEMS = 20
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from modelgate.artifacts.deflate import WINDOW, Inflater, fastest, starts
 from modelgate.errors import Problem, Refused
+from modelgate.values import dataclass
 
 PACK = "tar -C model -czf model.tar.gz ."
 

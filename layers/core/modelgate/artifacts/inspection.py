@@ -7,10 +7,11 @@ invocation is read in parts, by ``long_inspection``.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import tarfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -18,6 +19,7 @@ from modelgate.artifacts.gzip_stream import PACK, Gunzip, Limits, Readable
 from modelgate.artifacts.read_ahead import ReadAhead
 from modelgate.artifacts.tar_walk import Entry, TarWalk, Unsound
 from modelgate.errors import NotYet, Problem, Refused
+from modelgate.values import dataclass
 
 LIMITS = Limits()
 
@@ -30,7 +32,7 @@ _MOST_HOPS = 40  # of symlinks to symlinks; Linux's own limit
 _LONGEST_NAME = 4096  # bytes; Linux's PATH_MAX
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Member:
     """One entry of the tar.
 
@@ -209,7 +211,7 @@ def beginning(
     return Beginning(tuple(begun), MappingProxyType(dict(reading.texts)))
 
 
-@dataclass
+@dataclasses.dataclass
 class Reading:
     """What has been seen of an archive so far; the listener of a walk through it.
 

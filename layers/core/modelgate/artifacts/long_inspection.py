@@ -16,7 +16,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import asdict, astuple, fields
 from typing import Any
 
 from modelgate.artifacts.gzip_stream import PACK, Gunzip, GzipState, Limits, Readable
@@ -24,6 +24,7 @@ from modelgate.artifacts.inspection import LIMITS, Artifact, Member, Reading, is
 from modelgate.artifacts.read_ahead import CHUNK, ReadAhead
 from modelgate.artifacts.tar_walk import TarWalk
 from modelgate.errors import Problem, Refused
+from modelgate.values import dataclass
 
 PIECE = 64 * 1024**2  # bytes of the compressed file that are hashed together
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from modelgate.aws.cloudwatch import alarm_name, delete_alarms, put_alarm
 from modelgate.aws.errors import translated
-from modelgate.aws.sagemaker import VARIANT
+from modelgate.aws.names import VARIANT
 from modelgate.errors import NotFound
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelgate.aws.errors import translated
-from modelgate.aws.sagemaker import STACK_TAG, VARIANT
+from modelgate.aws.names import STACK_TAG, VARIANT
 from modelgate.errors import NotFound
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from modelgate.aws.errors import translated
-from modelgate.aws.sagemaker import STACK_TAG
+from modelgate.aws.names import STACK_TAG
 from modelgate.builds.findings import Scan
 from modelgate.errors import AlreadyExists, NotFound, Problem, Refused
 from modelgate.ports import Image

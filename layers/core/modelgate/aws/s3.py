@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from modelgate.aws.errors import translated
 from modelgate.aws.s3_stream import S3Stream
+from modelgate.aws.side_by_side import side_by_side
 from modelgate.errors import AwsError, NotFound
-from modelgate.ports import ObjectVersion, Stream
+from modelgate.ports import NewObject, ObjectVersion, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
 # S3 answers when a part is copied, so a part must be done well before the client's time-out of a minute; and
 # an object has at most 10,000 of them.
 _COPIED_AT_ONCE = 512 * 1024**2
 _COPIES_AT_A_TIME = 10
+# Tags and metadata are the uploader's; to read them would take more rights.
+_OURS: Final[dict[str, Any]] = {"MetadataDirective": "REPLACE", "TaggingDirective": "REPLACE"}
 
 
 class S3Bucket:
@@ -81,7 +86,31 @@ class S3Bucket:
                     break
         return found[: limit + 1]
 
-    def copy(self, found: ObjectVersion, key: str) -> ObjectVersion:
+    def keep(self, found: Mapping[str, ObjectVersion]) -> Sequence[ObjectVersion]:
+        # The parts of a large object are copied side by side already.
+        large = [key for key, each in found.items() if each.size > _COPIED_AT_ONCE]
+        small = [key for key in found if key not in large]
+        kept = dict(
+            zip(small, side_by_side(partial(self._kept, found[key], key) for key in small), strict=True)
+        )
+        kept |= {key: self._kept(found[key], key) for key in large}
+        return [kept[key] for key in found]
+
+    def _kept(self, found: ObjectVersion, key: str) -> ObjectVersion:
+        # A copy by parts appears when its last part is there, so what is there is whole.
+        return self.head(key) or self._copy(found, key)
+
+    def _copy(self, found: ObjectVersion, key: str) -> ObjectVersion:
+        if found.size > _COPIED_AT_ONCE:
+            return self._copy_by_parts(found, key)
+        with translated("CopyObject"):
+            answer = self._client.copy_object(
+                Bucket=self.name, Key=key, CopySource=self._source(found), **_OURS
+            )
+        etag = answer["CopyObjectResult"]["ETag"]
+        return ObjectVersion(key, answer.get("VersionId", "null"), found.size, etag)
+
+    def _copy_by_parts(self, found: ObjectVersion, key: str) -> ObjectVersion:
         from s3transfer.manager import TransferConfig, TransferManager  # which nothing else here needs
 
         by_parts = TransferConfig(
@@ -89,19 +118,24 @@ class S3Bucket:
             multipart_chunksize=_COPIED_AT_ONCE,
             max_request_concurrency=_COPIES_AT_A_TIME,
         )
-        # Tags and metadata are the uploader's; to read them would take more rights.
-        ours = {"MetadataDirective": "REPLACE", "TaggingDirective": "REPLACE"}
-        source = {"Bucket": self.name, "Key": found.key, "VersionId": found.version}
         with translated("CopyObject"), TransferManager(self._client, by_parts) as transfers:
-            transfers.copy(source, self.name, key, extra_args=ours).result()
+            transfers.copy(self._source(found), self.name, key, extra_args=_OURS).result()
         copied = self.head(key)
         if copied is None:
             raise NotFound("CopyObject", "NoSuchKey", f"{key} was copied and is gone")
         return copied
 
-    def write(self, key: str, body: bytes, content_type: str) -> None:
+    def _source(self, found: ObjectVersion) -> CopySourceTypeDef:
+        return {"Bucket": self.name, "Key": found.key, "VersionId": found.version}
+
+    def write(self, *objects: NewObject) -> None:
+        side_by_side(partial(self._write, each) for each in objects)
+
+    def _write(self, new: NewObject) -> None:
         with translated("PutObject"):
-            self._client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type)
+            self._client.put_object(
+                Bucket=self.name, Key=new.key, Body=new.body, ContentType=new.content_type
+            )
 
 
 def _version(key: str, answer: Mapping[str, Any]) -> ObjectVersion:

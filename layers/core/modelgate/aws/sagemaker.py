@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from modelgate.aws.errors import lacks_capacity, translated
+from modelgate.aws.names import STACK_TAG, VARIANT
 from modelgate.deployment.container_log import MAX_REASON
 from modelgate.deployment.planner import Endpoint
 from modelgate.errors import AlreadyExists, Forbidden, NotFound, Problem, Refused
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
     from modelgate.ports import Change
     from modelgate.registry.package import RegisteredContainer, Registration
 
-STACK_TAG = "modelgate:stack"
-VARIANT = "AllTraffic"
 # Where asynchronous endpoints answer, and what is kept of requests and answers, in the intake bucket.
 PREDICTIONS = "predictions"
 CAPTURED = "captured"

@@ -9,7 +9,7 @@ from modelgate.aws.errors import translated
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
-    from modelgate.submission import SmokeTest
+    from modelgate.manifest import SmokeTest
 
 # An answer is at most 25 MB; a smoke test is judged by its beginning.
 _MAX_ANSWER_BYTES = 1024 * 1024

@@ -9,11 +9,10 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from modelgate import documents
+from modelgate.builds.order import TAG_PREFIX
 from modelgate.documents import Document
 
 BUILD_FILE = "build.yaml"
-# What begins so is made of a source's content, and is nobody's to choose.
-TAG_PREFIX = "sha-"
 # AWS CodeBuild, StartBuild: the variables of a build may have 5,500 characters in all.
 MAX_ARGUMENTS = 4_000
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelgate.images.reference import reference
+from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from modelgate.builds.options import ComputeType, Platform
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # The names of variables that a build is known by.
 IMAGE_NAME = "IMAGE_NAME"
 IMAGE_TAG = "IMAGE_TAG"
+# What begins so is made of a source's content, and is nobody's to choose.
+TAG_PREFIX = "sha-"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ of the build is closed with it once, however many events tell of it, and whichev
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from modelgate.builds.records import Build, Status
 from modelgate.effects import Announce
 from modelgate.errors import Refused
 from modelgate.restarting import restarting
+from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

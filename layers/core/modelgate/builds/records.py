@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from modelgate.builds.options import TAG_PREFIX
+from modelgate.builds.order import TAG_PREFIX
 from modelgate.effects import Announce
 from modelgate.ports import Record
+from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from modelgate.ports import ObjectVersion, Table
@@ -75,7 +77,9 @@ class Build:
         return (self.source, self.version) == (found.key, found.version)
 
 
-_BUILD = TypeAdapter(Build)
+@cache
+def _of_builds() -> TypeAdapter[Build]:
+    return TypeAdapter(Build)
 
 
 class BuildRecords:
@@ -101,13 +105,13 @@ class BuildRecords:
         saved = replace(build, revision=build.revision + 1)
         facts = [("image", saved.image), ("tag", saved.tag), ("status", saved.status.value)]
         facts += [("digest", saved.digest)] if saved.digest else []
-        document = _BUILD.dump_json(saved).decode()
+        document = _of_builds().dump_json(saved).decode()
         self._table.put(Record(_key_of(saved.image), saved.tag, document, saved.revision, tuple(facts)))
         return saved
 
 
 def _of(record: Record) -> Build:
-    return replace(_BUILD.validate_json(record.document), revision=record.revision or 0)
+    return replace(_of_builds().validate_json(record.document), revision=record.revision or 0)
 
 
 def _key_of(image: str) -> str:

@@ -8,17 +8,18 @@ import stat
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from modelgate.builds.dockerfile import read_dockerfile
-from modelgate.builds.options import BUILD_FILE, TAG_PREFIX, BuildOptions, read_options
+from modelgate.builds.options import BUILD_FILE, BuildOptions, read_options
+from modelgate.builds.order import TAG_PREFIX
 from modelgate.documents import MAX_DOCUMENT_BYTES
 from modelgate.errors import Gathering, Problem, Refused
 from modelgate.images import catalog
 from modelgate.images.reference import reference
+from modelgate.values import dataclass
 
 MAX_ZIP_BYTES = 1024**3
 MAX_UNPACKED_BYTES = 10 * 1024**3

@@ -7,8 +7,9 @@ announcements and the operators' topic: the log group itself may have fewer read
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

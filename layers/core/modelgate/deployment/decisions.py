@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from modelgate.deployment.governing import Governor
     from modelgate.deployment.reconcile import Reconciler
     from modelgate.deployment.state import EndpointState
-    from modelgate.events import ModelPackageStateChange
+    from modelgate.events.sagemaker import ModelPackageStateChange
     from modelgate.invocation import Invocation
     from modelgate.ports import Bus, Registry
 
@@ -55,7 +55,7 @@ class Decisions:
 
     def _decide(self, event: ModelPackageStateChange, invocation: Invocation) -> Report:
         detail = event.detail
-        governed = self._governor.remembered(detail.group) or self._governor.governed(detail.group)
+        governed = self._governor.decided(detail.group)
         state = governed.state
         execution = self._reconciler.begin(governed.loaded, invocation, state)
         package = execution.package(detail.version)

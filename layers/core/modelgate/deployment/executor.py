@@ -7,14 +7,15 @@ its effects; so a crash at any point leaves an item from which the next invocati
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import singledispatchmethod
 from typing import TYPE_CHECKING
 
 from modelgate.deployment import planner
 from modelgate.deployment.container_log import LogExcerpt, excerpt
-from modelgate.deployment.facts import PATIENCE, Asked, Attempt, Decision, Outcome, Target
+from modelgate.deployment.facts import PATIENCE, Attempt, Decision, Outcome, Target
 from modelgate.deployment.naming import name_of
+from modelgate.deployment.smoke import SmokeResult
 from modelgate.deployment.state import EndpointState
 from modelgate.effects import Announce, Reject
 from modelgate.errors import (
@@ -29,14 +30,16 @@ from modelgate.errors import (
     TimedOut,
 )
 from modelgate.ports import Change
+from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
-    from modelgate.deployment.smoke import SmokeResult, SmokeTester
+    from modelgate.deployment.smoke import SmokeTester
     from modelgate.deployment.states import EndpointStates
     from modelgate.invocation import Invocation
+    from modelgate.manifest import SmokeTest
     from modelgate.ports import Bus, ContainerLogs, Hosting, Registry, Scaling, Watch
     from modelgate.registry.package import ModelPackage
 
@@ -72,6 +75,7 @@ class Execution:
     Attributes:
         state: the state as it is by now; written or about to be.
         packages: by version, what the registry has, as far as it was looked up; None for what is gone.
+        vouched: what is taken for approved without a look at the registry; see `EndpointState.vouched`.
         reloaded: whether the state is newer than what was observed of AWS, so that nothing may be planned
             on both together.
     """
@@ -79,6 +83,7 @@ class Execution:
     def __init__(self, state: EndpointState, surroundings: Surroundings, invocation: Invocation) -> None:
         self.state = state
         self.packages: dict[int, ModelPackage | None] = {}
+        self.vouched: Target | None = None
         self.reloaded = False
         self._written = state
         self._waiting: set[str] = set()
@@ -209,28 +214,33 @@ class Execution:
     @_do.register
     def _(self, _: planner.SmokeTest) -> None:
         attempt, target = self._ready_for_attempt()
-        package = self._tried(target)
+        tester = self._aws.smoke_tester
         with self._counting_undecided(attempt):
-            result = self._aws.smoke_tester.test(self.state.name, package)
+            test = self._smoke_test(attempt, target)
+            result = test if isinstance(test, SmokeResult) else tester.test(self.state.name, test)
         self._judge(result)
 
     @_do.register
     def _(self, _: planner.AskSmokeTest) -> None:
         attempt, target = self._ready_for_attempt()
-        package = self._tried(target)
+        tester = self._aws.smoke_tester
         with self._counting_undecided(attempt):
-            asked = self._aws.smoke_tester.ask(self.state.name, attempt.number, package)
-        if isinstance(asked, Asked):
-            self._amend(lambda state: state.asked(attempt.number, asked))
-        else:
+            test = self._smoke_test(attempt, target)
+            name, number = self.state.name, attempt.number
+            asked = test if isinstance(test, SmokeResult) else tester.ask(name, number, test)
+        if isinstance(asked, SmokeResult):
             self._judge(asked)
+        else:
+            self._amend(lambda state: state.asked(attempt.number, asked))
 
     @_do.register
     def _(self, _: planner.ReadSmokeTest) -> None:
         attempt, target = self._ready_for_attempt()
         if attempt.asked is None:
             raise ValueError(f"attempt {attempt.number} of {self.state.name} has asked nothing")
-        result = self._aws.smoke_tester.read(attempt.asked, self._tried(target))
+        test = self._smoke_test(attempt, target)
+        tester = self._aws.smoke_tester
+        result = test if isinstance(test, SmokeResult) else tester.read(attempt.asked, test)
         if result:
             self._judge(result)
 
@@ -283,6 +293,7 @@ class Execution:
             package_modified_at=package.modified_at if package else None,
             first_way=target is not None and target.version not in self.state.ever_live,
             forward=target is not None and self.state.is_forward(target),
+            smoke_test=package.smoke_test if package else "",
         )
 
     def _open_attempt(self) -> Attempt:
@@ -306,6 +317,9 @@ class Execution:
     def _ready_to_tend(self, tags: Mapping[str, str]) -> None:
         self.state = self.state.tending_to(self._invocation.id, self._invocation.until, tags)
         self._ready_to_call()
+
+    def _smoke_test(self, attempt: Attempt, target: Target) -> SmokeTest | SmokeResult:
+        return self._aws.smoke_tester.find(attempt, lambda: self._tried(target))
 
     def _tried(self, target: Target) -> ModelPackage:
         package = self.package(target.version)

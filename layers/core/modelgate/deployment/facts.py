@@ -5,12 +5,13 @@ Frozen values; nothing here calls anything.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from modelgate.effects import Reject
 from modelgate.policy import Alarms, Autoscaling, DeploymentPolicy
+from modelgate.values import dataclass
 
 # A smoke test that could not be carried out (throttles, time-outs) is tried this often.
 SMOKE_TESTS = 10
@@ -175,6 +176,7 @@ class Attempt:
         smoke_tests: how many smoke tests could not be carried out.
         asked: the smoke test that waits for its answer, on an asynchronous endpoint.
         forward: whether it carries out a decision; going back is all at once, and unguarded.
+        smoke_test: the version's, as its package carries it; empty where the manifest has to be read for it.
     """
 
     number: int
@@ -189,6 +191,7 @@ class Attempt:
     smoke_tests: int = 0
     asked: Asked | None = None
     forward: bool = True
+    smoke_test: str = ""
 
 
 class Outcome(StrEnum):

@@ -6,13 +6,14 @@ accepted before it goes on, and the operator is told.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelgate.announcements import Kind, id_of
 from modelgate.deployment.state import EndpointState
 from modelgate.errors import Problem, Refused
 from modelgate.policy import key_of
+from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from modelgate.deployment.states import EndpointStates
@@ -47,6 +48,16 @@ class Governor:
         state = self._states.load(group)
         return Governed(state, state) if state and state.group == group and state.policy else None
 
+    def decided(self, group: str) -> Governed:
+        """The group's endpoint as `remembered` has it, else as `governed` does.
+
+        Raises:
+            Refused: as `governed` does.
+        """
+        state = self._states.load(group)
+        known = state is not None and state.group == group and state.policy is not None
+        return Governed(state, state) if state and known else self._governed(group, state)
+
     def last_known(self, group: str) -> Governed | None:
         """The group's endpoint under the policy that was accepted last, however it is called."""
         for name, of in self._directory.endpoints().items():
@@ -65,7 +76,10 @@ class Governor:
             Refused: the policy is wrong or missing, the endpoint serves another group, or SageMaker
                 never makes such an endpoint of the one that is there.
         """
-        policy, state = self._read(group)
+        return self._governed(group, self._states.load(group), uploaded=uploaded)
+
+    def _governed(self, group: str, namesake: EndpointState | None, *, uploaded: bool = False) -> Governed:
+        policy, state = self._read(group, namesake)
         if state.group != group:
             found = f"{policy.endpoint!r} serves the group {state.group}, and an endpoint serves one group"
             raise Refused(_problem(policy, found, "name another endpoint in deployment.endpoint"))
@@ -77,14 +91,17 @@ class Governor:
             raise Refused(_problem(policy, found, mend))
         return Governed(state, _governed_by(state, policy, uploaded=uploaded))
 
-    def _read(self, group: str) -> tuple[GroupPolicy, EndpointState]:
-        """The policy names the endpoint, but what is written must rest on a policy read after the item."""
-        policy = self._policies.of(group)
-        while True:
-            state = self._states.load(policy.endpoint) or self._new(policy)
-            before, policy = policy, self._policies.of(group)
-            if policy.endpoint == before.endpoint:
-                return policy, state
+    def _read(self, group: str, namesake: EndpointState | None) -> tuple[GroupPolicy, EndpointState]:
+        """The policy names the endpoint, but what is written must rest on a policy read after the item.
+
+        Args:
+            namesake: the item of the endpoint that is called like the group, as most are.
+        """
+        name, state = group, namesake
+        while (policy := self._policies.of(group)).endpoint != name:
+            name = policy.endpoint
+            state = self._states.load(name)
+        return policy, state or self._new(policy)
 
     def given_up(self, group: str, endpoint: str) -> list[EndpointState]:
         """The group's endpoints that its policy no longer names; not written yet."""

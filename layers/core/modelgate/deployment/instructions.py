@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from modelgate.deployment.reconcile import Reconciler
     from modelgate.deployment.state import EndpointState
     from modelgate.deployment.states import EndpointStates
-    from modelgate.events import Instruction
+    from modelgate.events.own import Instruction
     from modelgate.invocation import Invocation
     from modelgate.ports import Hosting, Registry
 

@@ -37,13 +37,14 @@ def went_live(state: EndpointState, closed: Closed, target: Target) -> EndpointS
 
 
 def _acquitted(state: EndpointState, target: Target) -> EndpointState:
-    """What goes live answers open questions: its policy works, and the version does."""
+    """What goes live answers open questions: its policy works, and the version does.
+
+    So where the version had failed before, under another policy, that was not the version's first way.
+    """
     digest, version = target.policy.digest, target.version
     guilty = [each for each in state.suspects if each.policy == digest and each.effect.version != version]
-    cleared = {each.policy for each in state.suspects if each.effect.version == version}
     failures = tuple(
-        replace(each, first_way=False) if each.version == version and each.policy in cleared else each
-        for each in state.failures
+        replace(each, first_way=False) if each.version == version else each for each in state.failures
     )
     suspects = tuple(each for each in state.suspects if each not in guilty and each.effect.version != version)
     return replace(state, suspects=suspects, failures=failures).owing(*(each.effect for each in guilty))

@@ -6,8 +6,7 @@ docs/architecture.md are the branches here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 
@@ -24,6 +23,7 @@ from modelgate.deployment.facts import (
 from modelgate.deployment.state import EndpointState
 from modelgate.policy import Alarms, DeploymentPolicy, Rollout
 from modelgate.registry.package import ModelPackage
+from modelgate.values import dataclass
 
 
 # ── what is there ─────────────────────────────────────────────────────────────────────────────────
@@ -72,7 +72,10 @@ Wish = Target | Nothing
 
 
 def desire(
-    state: EndpointState, packages: Mapping[int, ModelPackage | None], serving: str = ""
+    state: EndpointState,
+    packages: Mapping[int, ModelPackage | None],
+    serving: str = "",
+    vouched: Target | None = None,
 ) -> Wish | Undetermined:
     """What the endpoint should serve: the first candidate that is approved and has not failed.
 
@@ -80,6 +83,8 @@ def desire(
         state: what is remembered.
         packages: by version, what the registry has; None for one that is gone.
         serving: the endpoint config that serves, if one does.
+        vouched: what is taken for approved without a look, as long as exactly that is asked for; see
+            `EndpointState.vouched`.
     """
     if state.retired_at and state.wanted is None:
         return _as_it_is(state, Nothing.RETIRED)
@@ -87,17 +92,35 @@ def desire(
         return _as_it_is(state, Nothing.NO_POLICY)
     if state.is_frozen:
         return _as_it_is(state, Nothing.FROZEN)
-    any_approved = False
-    for target in state.candidates(serving):
-        if target.version not in packages:
-            return Undetermined(target.version)
-        package = packages[target.version]
-        if package is None or not package.approved:
-            continue
-        any_approved = True
-        if not state.has_failed(target) and not _is_closed_way_back(state, target):
+    promising = (each for each in state.candidates(serving) if not _is_hopeless(state, each))
+    found = _first_approved(promising, packages, vouched)
+    if found:
+        return found
+    # Whether what cannot be had is approved matters only for what is told.
+    hopeless = (each for each in state.candidates(serving) if _is_hopeless(state, each))
+    tried = _first_approved(hopeless, packages)
+    if isinstance(tried, Undetermined):
+        return tried
+    return Nothing.ALL_FAILED if tried else Nothing.NOTHING_APPROVED
+
+
+def _first_approved(
+    targets: Iterable[Target], packages: Mapping[int, ModelPackage | None], vouched: Target | None = None
+) -> Target | Undetermined | None:
+    for target in targets:
+        if target.version in packages:
+            package = packages[target.version]
+            if package is not None and package.approved:
+                return target
+        elif vouched is not None and target.asks_like(vouched):
             return target
-    return Nothing.ALL_FAILED if any_approved else Nothing.NOTHING_APPROVED
+        else:
+            return Undetermined(target.version)
+    return None
+
+
+def _is_hopeless(state: EndpointState, target: Target) -> bool:
+    return state.has_failed(target) or _is_closed_way_back(state, target)
 
 
 def _as_it_is(state: EndpointState, why: Nothing) -> Wish:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelgate.deployment.facts import Target
 from modelgate.deployment.planner import Nothing
+from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from datetime import datetime

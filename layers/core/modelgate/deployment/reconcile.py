@@ -7,7 +7,7 @@ endpoint could be seen beside a new attempt, and be called rolled back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelgate.deployment.executor import Execution
@@ -26,11 +26,12 @@ from modelgate.deployment.planner import (
 from modelgate.deployment.smoke import endpoint_of
 from modelgate.errors import NotYet, StaleRevision
 from modelgate.restarting import restarting
+from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from modelgate.deployment.executor import Surroundings
     from modelgate.deployment.state import EndpointState
-    from modelgate.events import EndpointStateChange
+    from modelgate.events.sagemaker import EndpointStateChange
     from modelgate.invocation import Invocation
 
 # Each round closes an attempt or opens one; nothing real needs more in one invocation.
@@ -87,7 +88,9 @@ class Reconciler:
             state = self._aws.states.load(endpoint)
             if state is None:
                 return Report(endpoint, note="not an endpoint of Modelgate's")
-            return self.reconcile(self.begin(state, invocation), invocation)
+            execution = self.begin(state, invocation)
+            execution.vouched = state.vouched
+            return self.reconcile(execution, invocation)
 
         return restarting(once)
 
@@ -145,7 +148,10 @@ class Reconciler:
         """What is desired; versions are looked up as far as that takes."""
         serving = endpoint.config if endpoint and endpoint.status == "InService" else ""
         while True:
-            wish = desire(execution.state, execution.packages, serving)
+            # Only what has arrived is taken at its word: so nothing is ever begun without a look.
+            wish = desire(
+                execution.state, execution.packages, serving, execution.vouched if serving else None
+            )
             if not isinstance(wish, Undetermined):
                 return wish
             execution.package(wish.version)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from modelgate.deployment.facts import Asked
 from modelgate.documents import MAX_DOCUMENT_BYTES
 from modelgate.errors import ModelFailed, Problem, Refused
-from modelgate.submission import read_manifest
+from modelgate.ports import NewObject
+from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from modelgate.deployment.facts import Attempt
+    from modelgate.manifest import SmokeTest
     from modelgate.ports import Bucket, Predictions
     from modelgate.registry.package import ModelPackage
-    from modelgate.submission import SmokeTest
 
 # Where the requests of asynchronous smoke tests lie in the bucket, and what their answers' keys carry.
 QUESTIONS = "smoke-tests"
@@ -57,15 +58,33 @@ class SmokeTester:
         self._predictions = predictions
         self._clock = clock
 
-    def test(self, endpoint: str, package: ModelPackage) -> SmokeResult:
-        """Invokes the endpoint as the manifest of the version says.
+    def find(self, attempt: Attempt, package: Callable[[], ModelPackage]) -> SmokeTest | SmokeResult:
+        """The smoke test of an attempt's version; or what follows from there being none.
+
+        Args:
+            attempt: it carries a short test itself.
+            package: looks the version up, where the attempt does not.
+        """
+        from modelgate.manifest import SmokeTest  # most events test nothing
+
+        carried = SmokeTest.of_plain_letters(attempt.smoke_test) if attempt.smoke_test else None
+        if carried:
+            return carried
+        manifest = package().manifest
+        if manifest is None:
+            reason = "in service; it was registered elsewhere, without a smoke test"
+            return SmokeResult(passed=True, reason=reason)
+        try:
+            return self._read_manifest(manifest)
+        except Refused as refused:
+            return SmokeResult(passed=False, reason=f"the smoke test cannot be read any more: {refused}")
+
+    def test(self, endpoint: str, test: SmokeTest) -> SmokeResult:
+        """Invokes the endpoint.
 
         Raises:
             Throttled, TimedOut: the test could not be carried out; that says nothing about the version.
         """
-        test = self._test_of(package)
-        if isinstance(test, SmokeResult):
-            return test
         asked_at = self._clock()
         try:
             answer = self._predictions().invoke(endpoint, test)
@@ -74,25 +93,19 @@ class SmokeTester:
             return SmokeResult(passed=False, reason=reason, logged_since=asked_at)
         return _judged(test, answer)
 
-    def ask(self, endpoint: str, attempt: int, package: ModelPackage) -> Asked | SmokeResult:
+    def ask(self, endpoint: str, attempt: int, test: SmokeTest) -> Asked:
         """Asks an asynchronous endpoint; `read` finds the answer later.
 
         Raises:
             Throttled, TimedOut: the test could not be carried out; that says nothing about the version.
         """
-        test = self._test_of(package)
-        if isinstance(test, SmokeResult):
-            return test
         question = f"{QUESTIONS}/{endpoint}/{attempt}"
-        self._bucket.write(question, test.body.encode(), test.content_type)
+        self._bucket.write(NewObject(question, test.body.encode(), test.content_type))
         answer, failure = self._predictions().ask(endpoint, test, question, f"{EXTENSION}/{attempt}")
         return Asked(self._clock(), answer, failure)
 
-    def read(self, asked: Asked, package: ModelPackage) -> SmokeResult | None:
+    def read(self, asked: Asked, test: SmokeTest) -> SmokeResult | None:
         """What an asynchronous endpoint answered; None as long as it has not."""
-        test = self._test_of(package)
-        if isinstance(test, SmokeResult):
-            return test
         answer = self._bucket.read(asked.answer, _MAX_ANSWER_BYTES)
         if answer:
             return _judged(test, answer[0].decode(errors="replace"))
@@ -106,17 +119,9 @@ class SmokeTester:
             return SmokeResult(passed=False, reason=reason)
         return None
 
-    def _test_of(self, package: ModelPackage) -> SmokeTest | SmokeResult:
-        """The version's smoke test; or what follows from there being none."""
-        if package.manifest is None:
-            reason = "in service; it was registered elsewhere, without a smoke test"
-            return SmokeResult(passed=True, reason=reason)
-        try:
-            return self._read_manifest(package.manifest)
-        except Refused as refused:
-            return SmokeResult(passed=False, reason=f"the smoke test cannot be read any more: {refused}")
-
     def _read_manifest(self, key: str) -> SmokeTest:
+        from modelgate.manifest import read_manifest  # most events test nothing
+
         found = self._bucket.read(key, MAX_DOCUMENT_BYTES)
         if found is None:
             raise Refused(Problem(key, "is gone", "upload the submission anew, under another name"))

@@ -5,7 +5,7 @@ A frozen value, and transitions that return the next one. Nothing here calls any
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from modelgate.deployment.facts import (
 )
 from modelgate.effects import Announce, Effect
 from modelgate.policy import DeploymentPolicy
+from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
@@ -115,7 +116,11 @@ class EndpointState:
         )
 
     def has_failed(self, target: Target) -> bool:
-        return Failure(target.version, target.decided_at, target.policy.digest) in self.failures
+        return any(
+            (each.version, each.decided_at) == (target.version, target.decided_at)
+            and each.policy == target.policy.digest
+            for each in self.failures
+        )
 
     @property
     def wanted(self) -> Decision | None:
@@ -222,6 +227,20 @@ class EndpointState:
         """Whether the package's time is the attempt's, or that of an edit: then nobody approved it anew."""
         unmoved = package_modified_at <= attempted
         return unmoved or package_modified_at == self.sighting(version).edited_at
+
+    @property
+    def vouched(self) -> Target | None:
+        """What the event that ends the open attempt may take for approved without a look at the registry.
+
+        The version was approved when the attempt was opened, and the newest that events told of it is no
+        rejection. If there was one, its own event is on its way and takes the version back; where that is
+        lost, the sweep looks. An attempt that carries no smoke test vouches for nothing: to find that, its
+        package has to be described anyway.
+        """
+        attempt = self.attempt
+        if attempt is None or attempt.target is None or not attempt.called or not attempt.smoke_test:
+            return None
+        return attempt.target if self.sighting(attempt.target.version).tells_of_approval else None
 
     def has_heard_of(self, version: int) -> bool:
         """Whether an approval or an attempt ever concerned this version here."""

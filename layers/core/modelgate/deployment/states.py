@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
@@ -15,8 +16,15 @@ from modelgate.ports import Record
 if TYPE_CHECKING:
     from modelgate.ports import Table
 
-_STATE = TypeAdapter(EndpointState)
-_CLOSED = TypeAdapter(Closed)
+
+@cache
+def _of_states() -> TypeAdapter[EndpointState]:
+    return TypeAdapter(EndpointState)
+
+
+@cache
+def _of_closed_attempts() -> TypeAdapter[Closed]:
+    return TypeAdapter(Closed)
 
 
 def key_of(endpoint: str) -> str:
@@ -34,7 +42,7 @@ class EndpointStates:
         record = self._table.get(key_of(endpoint), "STATE")
         if record is None:
             return None
-        return replace(_STATE.validate_json(record.document), revision=record.revision or 0)
+        return replace(_of_states().validate_json(record.document), revision=record.revision or 0)
 
     def save(self, state: EndpointState, newly_closed: tuple[Closed, ...] = ()) -> EndpointState:
         """Writes the item, and with it an item for each attempt that it closes.
@@ -44,10 +52,10 @@ class EndpointStates:
         """
         saved = replace(state, revision=state.revision + 1)
         key = key_of(state.name)
-        document = _STATE.dump_json(saved).decode()
+        document = _of_states().dump_json(saved).decode()
         item = Record(key, "STATE", document, saved.revision, _facts(saved))
         attempts = [
-            Record(key, f"ATTEMPT#{closed.number:08}", _CLOSED.dump_json(closed).decode(), None)
+            Record(key, f"ATTEMPT#{closed.number:08}", _of_closed_attempts().dump_json(closed).decode(), None)
             for closed in newly_closed
         ]
         # With the first write of an endpoint it becomes known to the sweep.
@@ -59,7 +67,7 @@ class EndpointStates:
     def history(self, endpoint: str) -> list[Closed]:
         """Every closed attempt, oldest first."""
         records = self._table.query(key_of(endpoint), "ATTEMPT#")
-        return [_CLOSED.validate_json(record.document) for record in records]
+        return [_of_closed_attempts().validate_json(record.document) for record in records]
 
 
 def _facts(state: EndpointState) -> tuple[tuple[str, str | int], ...]:

@@ -5,7 +5,7 @@ It does what an event would have done, and nothing else. Where all is as it shou
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from modelgate.deployment.governing import Governed
 from modelgate.deployment.reconcile import Report
 from modelgate.errors import AwsError, NotYet, Refused
 from modelgate.restarting import restarting
+from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelgate.builds.findings import Scan, too_severe
@@ -11,11 +10,12 @@ from modelgate.errors import NotYet, Problem, Refused
 from modelgate.images import catalog
 from modelgate.images.reference import reference
 from modelgate.submission import MANIFEST
+from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from modelgate.builds.findings import MaxSeverity
+    from modelgate.manifest import Container
     from modelgate.ports import Image, Images
-    from modelgate.submission import Container
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ Graviton processor. So a new generation is understood the day it appears, where 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal
+
+from modelgate.values import dataclass
 
 _NAME = re.compile(
     r"ml\.(?P<family>(?P<series>[a-z]+)(?P<generation>[0-9]{1,3})(?P<attributes>[a-z]*)(?:-(?P<option>[a-z0-9]+))?)"

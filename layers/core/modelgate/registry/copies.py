@@ -8,11 +8,15 @@ holds everybody off ``registered/`` but the functions that register.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from modelgate.ports import NewObject
+from modelgate.values import dataclass
+
 if TYPE_CHECKING:
-    from modelgate.ports import Bucket, ObjectVersion
+    from collections.abc import Mapping
+
+    from modelgate.ports import Bucket
     from modelgate.registry.upload import Uploaded
 
 REGISTERED = "registered"
@@ -53,26 +57,29 @@ class Copies:
             digest: of its content.
         """
         if uploaded.tarball is not None:
-            copied = self._copied(uploaded.tarball, self._key(digest, str(uploaded.container.tarball)))
+            key = self._key(digest, str(uploaded.container.tarball))
+            (copied,) = self._bucket.keep({key: uploaded.tarball})
             return Copy(self._url(copied.key), copied.etag.strip('"') or None)
         folder = self._key(digest, str(uploaded.container.folder))
-        for found in uploaded.folder:
-            self._copied(found, f"{folder}{found.key.removeprefix(uploaded.prefix)}")
+        self._bucket.keep(
+            {f"{folder}{found.key.removeprefix(uploaded.prefix)}": found for found in uploaded.folder}
+        )
         return Copy(self._url(folder), None)
 
-    def of_document(self, text: bytes, name: str) -> str:
-        """Writes a document.
+    def of_documents(self, texts: Mapping[str, bytes]) -> dict[str, str]:
+        """Writes documents.
 
         Returns:
-            Its key.
+            Their keys, by the names that were given.
         """
-        key = self._key(hashlib.sha256(text).hexdigest(), name)
-        self._bucket.write(key, text, _CONTENT_TYPES[name.rpartition(".")[2]])
-        return key
-
-    def _copied(self, found: ObjectVersion, key: str) -> ObjectVersion:
-        # A copy by parts appears when its last part is there, so what is there is whole.
-        return self._bucket.head(key) or self._bucket.copy(found, key)
+        keys = {name: self._key(hashlib.sha256(text).hexdigest(), name) for name, text in texts.items()}
+        self._bucket.write(
+            *(
+                NewObject(keys[name], text, _CONTENT_TYPES[name.rpartition(".")[2]])
+                for name, text in texts.items()
+            )
+        )
+        return keys
 
     def _key(self, digest: str, name: str) -> str:
         return f"{REGISTERED}/{self._group}/{digest}/{name}"

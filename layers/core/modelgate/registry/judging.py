@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelgate.artifacts import contracts, folder, inspection
@@ -12,6 +11,7 @@ from modelgate.metrics import MAX_BYTES
 from modelgate.metrics import read as read_metrics
 from modelgate.registry.reading import check_sizes
 from modelgate.submission import MANIFEST
+from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -49,11 +49,14 @@ class Maker:
             Invalid: SageMaker does not take something of it.
         """
         upload = judgement.upload
-        copies = Copies(self._bucket, upload.id.group)
-        figures = copies.of_document(metrics.as_model_quality(upload.metrics), METRICS)
         demanded = metrics.constraints(upload.metrics, judgement.policy.policy.gate)
-        constraints = copies.of_document(demanded, CONSTRAINTS) if demanded is not None else None
-        manifest = copies.of_document(upload.manifest_text, MANIFEST)
+        keys = Copies(self._bucket, upload.id.group).of_documents(
+            {
+                METRICS: metrics.as_model_quality(upload.metrics),
+                MANIFEST: upload.manifest_text,
+                **({CONSTRAINTS: demanded} if demanded is not None else {}),
+            }
+        )
         return self._registry.register(
             package.Registration(
                 group=upload.id.group,
@@ -63,9 +66,9 @@ class Maker:
                 content_types=tuple(upload.manifest.content_types),
                 response_types=tuple(upload.manifest.response_types),
                 instance_types=judgement.instance_types,
-                metrics_url=self._url(figures),
-                constraints_url=self._url(constraints) if constraints else None,
-                metadata=self._metadata(judgement, manifest, figures),
+                metrics_url=self._url(keys[METRICS]),
+                constraints_url=self._url(keys[CONSTRAINTS]) if CONSTRAINTS in keys else None,
+                metadata=self._metadata(judgement, keys[MANIFEST], keys[METRICS]),
                 lineage=upload.manifest.lineage,
                 source_uri=upload.manifest.lineage.source_uri or self._url(upload.id.key("")),
                 approval=package.PENDING if judgement.verdict.passed else package.REJECTED,
@@ -81,7 +84,7 @@ class Maker:
 
     def _metadata(self, judgement: Judgement, manifest: str, figures: str) -> dict[str, str]:
         upload = judgement.upload
-        return {
+        entries = {
             **upload.manifest.metadata,
             **_metrics_on_the_package(judgement),
             **_artifact_on_the_package(judgement),
@@ -93,6 +96,7 @@ class Maker:
             package.VERDICT: judgement.verdict.in_plain_letters(),
             package.REPORT: upload.id.report_key(PAGE),
         }
+        return entries | _smoke_test_on_the_package(judgement, package.MAX_ENTRIES - len(entries))
 
     def _url(self, key: str) -> str:
         return f"s3://{self._bucket.name}/{key}"
@@ -116,6 +120,14 @@ def _metrics_on_the_package(judgement: Judgement) -> dict[str, str]:
     demanded = [each.metric for each in judgement.verdict.checks if each.metric in figures]
     names = list(dict.fromkeys([*demanded, *figures]))[:MAX_METRICS]
     return {f"{package.METRIC}{name}": repr(figures[name]) for name in names}
+
+
+def _smoke_test_on_the_package(judgement: Judgement, room: int) -> dict[str, str]:
+    """Whoever deploys the version need not read the manifest for it then; there it stands in any case."""
+    text, most = judgement.upload.manifest.smoke_test.in_plain_letters(), package.MAX_VALUE
+    parts = [text[first : first + most] for first in range(0, len(text), most)]
+    fits = len(parts) <= min(room, len(package.SMOKE_TEST))
+    return dict(zip(package.SMOKE_TEST, parts, strict=False)) if fits else {}
 
 
 def _artifact_on_the_package(judgement: Judgement) -> dict[str, str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING
+
+from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

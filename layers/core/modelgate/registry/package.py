@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from modelgate.submission import Lineage, SubmissionId
+from modelgate.submission import SubmissionId
+from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from modelgate.manifest import Lineage
 
 APPROVED: Final = "Approved"
 REJECTED: Final = "Rejected"
@@ -26,7 +29,12 @@ ARTIFACT_VERSION = "modelgate.artifact_version"
 ARTIFACT_ETAG = "modelgate.artifact_etag"
 VERDICT = "modelgate.verdict"
 REPORT = "modelgate.report"
+# One after the other, as many as it takes.
+SMOKE_TEST = tuple(f"modelgate.smoke_test.{number}" for number in range(1, 5))
 METRIC = "metric."
+# "CreateModelPackage": so many entries, and so many characters in each.
+MAX_ENTRIES = 50
+MAX_VALUE = 256
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,11 @@ class ModelPackage:
     def manifest(self) -> str | None:
         """The key of the registered copy of its manifest; None if something else registered it."""
         return self.metadata.get(MANIFEST)
+
+    @property
+    def smoke_test(self) -> str:
+        """The smoke test of its manifest, as `SmokeTest.in_plain_letters`; empty where that is too long."""
+        return "".join(self.metadata.get(part, "") for part in SMOKE_TEST)
 
     @property
     def metrics_file(self) -> str | None:

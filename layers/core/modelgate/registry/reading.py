@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from modelgate.announcements import id_of
 from modelgate.artifacts import inspection, long_inspection
 from modelgate.errors import Problem, Refused
+from modelgate.ports import NewObject
 from modelgate.submission import MANIFEST
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class Reader:
             )
         if isinstance(came, inspection.Artifact):
             return came
-        self._bucket.write(key, came.state, "application/octet-stream")
+        self._bucket.write(NewObject(key, came.state, "application/octet-stream"))
         minutes = (self._clock() - began).total_seconds() / 60
         raise Paused(
             f"{where} has {tarball.size / _GB:.1f} GB, of which {came.read_bytes / _GB:.1f} GB are read; "

@@ -7,7 +7,7 @@ two events, or two hundred, make one version.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from modelgate.announcements import Announcement, Kind, id_of
 from modelgate.effects import Announce
 from modelgate.errors import Invalid, NotYet, Problem, Refused
 from modelgate.policy import DEFAULT, key_of
+from modelgate.ports import NewObject
 from modelgate.registry import package
 from modelgate.registry.reading import Paused, Reader
 from modelgate.registry.report import PAGE, REPORT, Report, ReportedContainer
@@ -23,6 +24,7 @@ from modelgate.registry.submissions import Status, Submission, Submissions
 from modelgate.registry.upload import Incomplete, look
 from modelgate.restarting import restarting
 from modelgate.submission import ARTIFACT, MANIFEST, SubmissionId
+from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -260,8 +262,10 @@ class Registrar:
     def _write(self, report: Report) -> dict[str, str]:
         """Writes both forms; tells where they lie, and the page's address in the console."""
         document, page = (report.submission.report_key(name) for name in (REPORT, PAGE))
-        self._bucket.write(document, report.to_json(), "application/json")
-        self._bucket.write(page, report.to_html(), "text/html; charset=utf-8")
+        self._bucket.write(
+            NewObject(document, report.to_json(), "application/json"),
+            NewObject(page, report.to_html(), "text/html; charset=utf-8"),
+        )
         return {"report": f"s3://{self._bucket.name}/{document}", "page": self._page_of(page)}
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import accumulate
 from typing import TYPE_CHECKING
+
+from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,8 +18,9 @@ if TYPE_CHECKING:
     from modelgate.artifacts.inspection import Artifact
     from modelgate.errors import Problem
     from modelgate.gate import Champion, Verdict
+    from modelgate.manifest import Manifest
     from modelgate.ports import ObjectVersion
-    from modelgate.submission import Manifest, SubmissionId
+    from modelgate.submission import SubmissionId
 
 REPORT = "report.json"
 PAGE = "report.html"

@@ -7,7 +7,6 @@ length that a page can bear, and what cannot be seen is made visible; nothing in
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelgate.registry.metric_tracks import tracks_of
+from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

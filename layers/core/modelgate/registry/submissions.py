@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
@@ -13,6 +14,7 @@ from modelgate.directory import entry_of_group
 from modelgate.effects import Announce
 from modelgate.ports import Record
 from modelgate.submission import SubmissionId
+from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from modelgate.ports import Table
@@ -61,7 +63,9 @@ class Submission:
     pauses: int = 0
 
 
-_SUBMISSION = TypeAdapter(Submission)
+@cache
+def _of_submissions() -> TypeAdapter[Submission]:
+    return TypeAdapter(Submission)
 
 
 class Submissions:
@@ -74,7 +78,7 @@ class Submissions:
         record = self._table.get(_key_of(submission), "STATE")
         if record is None:
             return None
-        return replace(_SUBMISSION.validate_json(record.document), revision=record.revision or 0)
+        return replace(_of_submissions().validate_json(record.document), revision=record.revision or 0)
 
     def save(self, submission: Submission) -> Submission:
         """Writes the item.
@@ -89,7 +93,7 @@ class Submissions:
             ("status", saved.status.value),
             ("version", saved.version),
         )
-        document = _SUBMISSION.dump_json(saved).decode()
+        document = _of_submissions().dump_json(saved).decode()
         item = Record(_key_of(saved.id), "STATE", document, saved.revision, facts)
         # From its first version on, the sweep looks after a group.
         registered = saved.status.has_version and saved.effects

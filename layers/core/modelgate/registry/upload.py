@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from modelgate.announcements import id_of
 from modelgate.documents import MAX_DOCUMENT_BYTES
 from modelgate.errors import Problem, Refused
+from modelgate.manifest import read_manifest
 from modelgate.metrics import MAX_BYTES, Metrics, of_figures, read
-from modelgate.submission import ARTIFACT, MANIFEST, SubmissionId, read_manifest
+from modelgate.submission import ARTIFACT, MANIFEST, SubmissionId
+from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from modelgate.manifest import Container, Manifest
     from modelgate.ports import Bucket, ObjectVersion
-    from modelgate.submission import Container, Manifest
 
 # Each of them is copied by a call of its own. Weights in the hundreds of GB come in a few hundred files.
 MOST_FILES = 1000

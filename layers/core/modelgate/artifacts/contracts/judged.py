@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from types import MappingProxyType
 
 from modelgate.artifacts.inspection import Artifact, Member, printable
 from modelgate.errors import Problem
+from modelgate.values import dataclass
 
 # Where SageMaker puts the artifact in every container.
 MODEL_DIRECTORY = "/opt/ml/model"
