@@ -94,6 +94,10 @@ lock: $(UV)  ## resolve the dependencies anew, within pyproject.toml and layers/
 		--output-file layers/core/requirements.txt
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		requirements/catalog.txt --output-file requirements/oracle.txt
+	for peer in sagemaker mlflow; do \
+		$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
+			--no-annotate requirements/peers-$$peer.in --output-file requirements/peers-$$peer.txt; \
+	done
 
 format: setup  ## format the code
 	$(BIN)/ruff format .

@@ -498,6 +498,11 @@ class World:
         else:
             self._note_loss(again)  # a dead letter
 
+    def last_told_rejected(self, version: int) -> bool:
+        """Whether the last that AWS told of a version is its rejection."""
+        news = self._news.get(version)
+        return news is not None and news.approval == "Rejected"
+
     def _note_news(self, delivery: Delivery) -> None:
         if delivery.function == "approval_changed":
             detail = delivery.event["detail"]

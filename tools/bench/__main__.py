@@ -9,7 +9,19 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bench import ROOT, calls, cold_start, inspection, machine, package, rebuild, size, warm
+from bench import (
+    ROOT,
+    approvals,
+    calls,
+    chain,
+    cold_start,
+    inspection,
+    machine,
+    package,
+    rebuild,
+    size,
+    warm,
+)
 
 REPORT = ROOT / "build" / "bench.json"
 # In the order in which they are measured.
@@ -18,6 +30,8 @@ MEASURES: dict[str, Callable[[], Any]] = {
     "size": size.measure,
     "calls": calls.measure,
     "warm": warm.measure,
+    "chain": chain.measure,
+    "approvals": approvals.measure,
     "inspect": inspection.measure,
     "package": package.measure,
     "rebuild": rebuild.measure,

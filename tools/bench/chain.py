@@ -13,8 +13,8 @@ same kind with the rights of the same role makes it; only versions of objects ar
 there. The calls of one submission come one after the other, and as many submissions at a time as before.
 
 Each side is a process with its own local cloud, and shares its interpreter's lock with it. So the ratios mean
-something, and how many there are in a second says little of AWS. The sides take turns after each hundred, and
-the median of the ratios counts. Before the first hundred come a few that do not count, so that what functions
+something, and how many there are in a second says little of AWS. The sides take turns, one submission of each
+group at a time, and the median of the ratios counts. A few go first that do not count, so that what functions
 and clients need at their start is made.
 """
 
@@ -117,8 +117,8 @@ def measure() -> dict[str, Any]:
     with running_chain(GROUPS, AT_A_TIME) as chain:
         here.send(chain.put("rehearsal", REHEARSAL).calls)
         here.recv()
-        for number in range(SUBMISSIONS // _HUNDRED):
-            round_ = chain.put(f"round-{number}", _HUNDRED)
+        for number in range(SUBMISSIONS // GROUPS):
+            round_ = chain.put(f"round-{number}", GROUPS)
             here.send(round_.calls)
             bare: Again = here.recv()
             submitted += round_.submitted

@@ -130,11 +130,12 @@ def _section(section: Section, figures: Figures | None) -> Iterator[str]:
 
 def _starts(figures: Figures) -> str:
     peers = {"sagemaker_sdk_model": "SageMaker SDK ÷ ours", "mlflow_client": "MLflow ÷ ours"}
-    head = ("function", "ms", "its clients alone, ms", "ratio", *peers.values())
+    figured = ("ours_ms", "clients_only_ms", "ratio", "ratio_until_ready")
+    head = ("function", "ms", "its clients alone, ms", "ratio", "until ready", *peers.values())
     rows = [
         (
             f"`{name}`",
-            *(_shown(start.get(each)) for each in ("ours_ms", "clients_only_ms", "ratio")),
+            *(_shown(start.get(each)) for each in figured),
             *(_shown(next(found(start, f"peers.{peer}"), None)) for peer in peers),
         )
         for name, start in figures.items()

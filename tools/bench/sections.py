@@ -35,8 +35,9 @@ SECTIONS: Sequence[Section] = (
         "A fresh interpreter imports the function from what `make build` made, where nothing can be written, "
         "and makes the clients of its first event. Beside it: the same interpreter imports boto3 as it comes "
         "from the package index, with its byte code, and makes the same clients; the SageMaker SDK makes a "
-        "`Model`; MLflow makes its client for deployments. Processor time, net of a bare interpreter; all "
-        "take turns; medians.",
+        "`Model`; MLflow makes its client for deployments. Processor time of whole processes, net of a bare "
+        "interpreter; all take turns; medians. A process that ends frees what it has made, which no function "
+        "on Lambda ever comes to; `until ready` is the ratio without that.",
     ),
     Section(
         "size",
