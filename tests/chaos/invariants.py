@@ -168,8 +168,8 @@ class Invariants:
         version, function = closed.target.version, task.delivery.function
         if version in task.looked_at:
             return  # and has found it approved; what happens after the look cannot be known
-        # The handler read the item some time after it began, and may know of an approval since then.
-        if version in task.knows_rejected and self._world.last_told_rejected(version):
+        # Whatever was heard before this write is in the item that it rests on.
+        if self._world.is_known_to_be_rejected(version):
             raise Violation(f"version {version} goes live, and is known to be rejected")
         if function != "endpoint_changed":
             raise Violation(f"version {version} goes live by {function}, and nobody looked if it is approved")

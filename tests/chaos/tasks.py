@@ -60,7 +60,6 @@ class Task:
         until: when Lambda ends it.
         waits_for: the call that it makes next.
         looked_at: by version, when it last described the package.
-        knows_rejected: the versions that were rejected when it began, and whose news had been handled.
     """
 
     delivery: Delivery
@@ -69,7 +68,6 @@ class Task:
     waits_for: str = ""
     error: BaseException | None = None
     looked_at: dict[int, datetime] = field(default_factory=dict)
-    knows_rejected: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         self._greenlet = greenlet(self._run)

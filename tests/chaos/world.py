@@ -447,12 +447,7 @@ class World:
             with running_in(MemoryRuntime(self.memory)):
                 handler(delivery.event, context)
 
-        rejected = frozenset(
-            version
-            for version, news in self._news.items()
-            if news.approval == "Rejected" and self._handled.get(version) == news.at
-        )
-        task = Task(delivery, self.clock.now + timedelta(seconds=limit), run, knows_rejected=rejected)
+        task = Task(delivery, self.clock.now + timedelta(seconds=limit), run)
         self.tasks.append(task)
         self._end(task, Fate.GOES_WELL) if to_the_end else self._step(task, Fate.GOES_WELL)
         return task
@@ -498,10 +493,10 @@ class World:
         else:
             self._note_loss(again)  # a dead letter
 
-    def last_told_rejected(self, version: int) -> bool:
-        """Whether the last that AWS told of a version is its rejection."""
+    def is_known_to_be_rejected(self, version: int) -> bool:
+        """Whether the last news of its approval is a rejection, and was handled to the end."""
         news = self._news.get(version)
-        return news is not None and news.approval == "Rejected"
+        return news is not None and news.approval == "Rejected" and self._handled.get(version) == news.at
 
     def _note_news(self, delivery: Delivery) -> None:
         if delivery.function == "approval_changed":

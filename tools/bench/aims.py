@@ -117,7 +117,17 @@ AIMS: Sequence[Aim] = (
     Aim("calls.approval", "calls for the approval that starts an update", most=8),
     Aim("calls.in_service", "calls for the event that ends it", most=6),
     Aim("calls.duplicate", "calls for an event that tells nothing new", most=3),
-    Aim("chain.efficiency", "the bare calls ÷ 1,000 submissions through the chain", least=0.90),
+    Aim(
+        "chain.efficiency",
+        "the bare calls ÷ 1,000 submissions through the chain",
+        least=0.90,
+        limit=(
+            "A submission makes 34 calls, of 5 ms each on the local cloud. On top of them come five "
+            "invocations, in threads that share an interpreter with the cloud that answers: matching and "
+            "delivering their events, reading and judging what was uploaded (of which YAML, read seven times, "
+            "is the largest part), the report as a page, and changes between threads."
+        ),
+    ),
     Aim("chain.last_over_first", "latency of the last hundred ÷ of the first hundred", most=1.1),
     Aim("chain.lost", "submissions that were lost", most=0),
     Aim("chain.twice", "submissions that were registered twice", most=0),

@@ -109,7 +109,7 @@ def measure() -> dict[str, Any]:
     """The figures of the chain, and of the bare calls."""
     here, there = Pipe()
     spawning = get_context("spawn")
-    process = spawning.Process(target=_make_bare_calls, args=(there,), daemon=True)
+    process = spawning.Process(target=_make_bare_calls, args=(there, AT_A_TIME), daemon=True)
     process.start()
     submitted: list[Submitted] = []
     seconds: list[tuple[float, float]] = []
@@ -148,10 +148,10 @@ def measure() -> dict[str, Any]:
     }
 
 
-def _make_bare_calls(orders: Connection) -> None:
+def _make_bare_calls(orders: Connection, at_a_time: int) -> None:
     """What the other process does: makes the calls that it is sent, and sends what came of them."""
     with governed_cloud() as cloud:
-        bare = BareCalls(cloud, AT_A_TIME)
+        bare = BareCalls(cloud, at_a_time)
         while (sequences := orders.recv()) is not None:
             orders.send(bare.make(sequences))
 
