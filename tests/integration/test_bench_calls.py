@@ -22,7 +22,7 @@ AT_MOST = {
     "rejection": 9,
     "back_in_service": 7,
     "source": 15,
-    "source_known": 9,
+    "source_again": 13,
 }
 
 

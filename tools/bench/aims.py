@@ -124,8 +124,8 @@ AIMS: Sequence[Aim] = (
         limit=(
             "A submission makes 34 calls, of 5 ms each on the local cloud. On top of them come five "
             "invocations, in threads that share an interpreter with the cloud that answers: matching and "
-            "delivering their events, reading and judging what was uploaded (YAML, read seven times, takes "
-            "the most), the report as a page, and changes between threads."
+            "delivering their events, reading and judging what was uploaded, the report as a page, and "
+            "changes between threads."
         ),
     ),
     Aim("chain.last_over_first", "latency of the last hundred ÷ of the first hundred", most=1.1),

@@ -37,7 +37,7 @@ _BARE = "a bare interpreter"
 _UNTIL_READY = ", until it is ready"
 
 _DEPLOYMENT = ("s3", "dynamodb", "sagemaker", "events")
-_BUILDS = ("s3", "dynamodb", "codebuild", "ecr", "events")
+_BUILDS = ("dynamodb", "codebuild", "ecr", "events")
 # The use case of each function, and the clients that making it makes; a test holds both against the code.
 STARTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "approval_changed": ("decisions", _DEPLOYMENT),
@@ -49,8 +49,8 @@ STARTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "model_uploaded": ("registrar", _DEPLOYMENT),
     "policy_uploaded": ("policy_uploads", _DEPLOYMENT),
     "smoke_test_answered": ("reconciler", _DEPLOYMENT),
-    "source_uploaded": ("builder", _BUILDS),
-    "sweep_due": ("sweep", (*_BUILDS, "sagemaker")),
+    "source_uploaded": ("builder", ("s3", *_BUILDS)),
+    "sweep_due": ("sweep", (*_DEPLOYMENT, "codebuild", "ecr")),
 }
 
 

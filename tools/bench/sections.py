@@ -37,7 +37,8 @@ SECTIONS: Sequence[Section] = (
         "from the package index, with its byte code, and makes the same clients; the SageMaker SDK makes a "
         "`Model`; MLflow makes its client for deployments. Processor time of whole processes, net of a bare "
         "interpreter; all take turns; medians. A process that ends frees what it has made, which no function "
-        "on Lambda ever comes to; `until ready` is the ratio without that.",
+        "on Lambda ever comes to; `until ready` is the ratio without that. What only some events need, such "
+        "as the policy when an image is there, is made by the first of them, and is on neither side.",
     ),
     Section(
         "size",

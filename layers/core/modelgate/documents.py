@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, TypeVar, get_args
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -39,6 +40,12 @@ def read(text: bytes, model: type[D], name: str) -> D:
     Raises:
         Refused: the text is no YAML of the plain kind, or says something that the model does not allow.
     """
+    return cast("D", _read(text, model, name))
+
+
+# The same policy and the same manifest are read by one event after the other; documents are frozen.
+@lru_cache(maxsize=16)
+def _read(text: bytes, model: type[Document], name: str) -> Document:
     from modelgate import plain_yaml  # most events need no document
 
     return validate(plain_yaml.load(text, name), model, name)

@@ -148,7 +148,7 @@ class Runtime:
             records=BuildRecords(self._table),
             builds=self._builds,
             images=self._images,
-            policies=self._policies,
+            policies=lambda: self._policies,
             bus=self._bus,
             clock=self._clock,
         )

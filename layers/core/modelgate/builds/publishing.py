@@ -52,7 +52,8 @@ class Publisher:
     """The use case of `build_finished` and `image_scanned`, and what the sweep does about builds.
 
     Args:
-        policies: the default one says what a scan may find.
+        policies: the default one says what a scan may find. Asked for when an image is there: policies take a
+            while to be imported, and many builds fail.
         clock: the time, in UTC.
     """
 
@@ -62,7 +63,7 @@ class Publisher:
         records: BuildRecords,
         builds: Builds,
         images: Images,
-        policies: Policies,
+        policies: Callable[[], Policies],
         bus: Bus,
         clock: Callable[[], datetime],
     ) -> None:
@@ -212,7 +213,7 @@ class Publisher:
     # ── the policy ────────────────────────────────────────────────────────────────────────────
     def _demand(self) -> MaxSeverity | None:
         try:
-            policy = self._policies.default()
+            policy = self._policies().default()
         except Refused:
             return None  # it was told when it was uploaded, and what it means is anybody's guess
         return policy.image.max_severity if policy else None
