@@ -34,20 +34,22 @@ class StandIn:
         stand_in = family(spec.image)
         if stand_in is None:
             raise ContainerError(f"The local cloud has no stand-in for the image {spec.image}.")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
-        self._process = subprocess.Popen(
-            [python, "-m", f"localcloud.containers.{stand_in}", "serve"],
-            env=_environment(spec, root, self._port),
-            cwd=root,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            # Its end tells the process that this one is gone, however it went.
-            stdin=subprocess.PIPE,
-            text=True,
-            errors="replace",
-        )
+        # Handed on as it is: until the model is loaded, a port that is only remembered may become another's.
+        with socket.socket() as bound:
+            bound.bind(("127.0.0.1", 0))
+            self._port = bound.getsockname()[1]
+            self._process = subprocess.Popen(
+                [python, "-m", f"localcloud.containers.{stand_in}", "serve"],
+                env=_environment(spec, root, self._port, bound.fileno()),
+                cwd=root,
+                pass_fds=[bound.fileno()],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                # Its end tells the process that this one is gone, however it went.
+                stdin=subprocess.PIPE,
+                text=True,
+                errors="replace",
+            )
         self._reader = threading.Thread(target=self._read_output, args=(write,), daemon=True)
         self._reader.start()
 
@@ -81,7 +83,7 @@ class StandIn:
             write(line.rstrip("\n"))
 
 
-def _environment(spec: ContainerSpec, root: Path, port: int) -> dict[str, str]:
+def _environment(spec: ContainerSpec, root: Path, port: int, bound: int) -> dict[str, str]:
     base = f"{root}{_OPT_ML}"
     given = {
         name: base + value.removeprefix(_OPT_ML) if value.startswith(_OPT_ML) else value
@@ -95,6 +97,7 @@ def _environment(spec: ContainerSpec, root: Path, port: int) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "OMP_NUM_THREADS": "1",
         "LOCALCLOUD_ENDS_WITH_STDIN": "1",
+        "LOCALCLOUD_BOUND_SOCKET": str(bound),
         "SM_MODEL_DIR": f"{base}/model",
         "SAGEMAKER_BASE_DIR": base,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 import traceback
@@ -101,7 +102,13 @@ def serve(load: Callable[[], Invocation]) -> None:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     invoke = load()
     port = int(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080"))
-    server = _Server(("127.0.0.1", port), _Handler)
+    server = _Server(("127.0.0.1", port), _Handler, bind_and_activate=False)
+    if bound := os.environ.get("LOCALCLOUD_BOUND_SOCKET"):
+        server.socket.close()
+        server.socket = socket.socket(fileno=int(bound))
+    else:
+        server.server_bind()
+    server.server_activate()
     server.invoke = invoke
     server.workers = ThreadPoolExecutor(4)
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
