@@ -14,7 +14,7 @@ export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE :=
 
 ONLY ?=
-.PHONY: help setup demo test test-docker test-oracle chaos chaos-mutants check invoke build local bench bench-docs lock catalog format clean
+.PHONY: help setup demo test test-docker test-oracle test-toolkit chaos chaos-mutants check invoke build local bench bench-docs lock catalog format clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,13 +38,23 @@ demo: setup  ## the whole story on the local cloud; with a Docker Engine also so
 	$(BIN)/python -m examples.decision_trees.demo
 
 test: setup  ## every test; no AWS account, no Docker
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+	LOCALCLOUD_TRAINING_PYTHON= $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-docker: setup $(filter .uv/bin/uv,$(UV))  ## what needs a Docker Engine: builds, containers that serve, sam local invoke and start-lambda
 	$(BIN)/pytest tests/docker -n 2 --dist loadfile --no-loadscope-reorder
 
 test-oracle: .venv-oracle/.installed  ## the catalog of images against AWS's own resolver, over every family
 	PYTHONPATH=layers/core:tests .venv-oracle/bin/python -m oracle
+
+test-toolkit: .venv-toolkit/.installed  ## training scripts by SageMaker's own toolkit and without it, variable by variable; needs a C compiler
+	$(BIN)/pytest tests/toolkit tests/integration/test_local_cloud_training.py
+
+.venv-toolkit/.installed: requirements/toolkit.txt | setup
+	@command -v cc >/dev/null || { echo "SageMaker's training toolkit has a module in C: install a C compiler, as by apt-get install gcc libc6-dev" >&2; exit 1; }
+	$(UV) venv --quiet --clear --python "$$(command -v $(PYTHON))" .venv-toolkit
+	VIRTUAL_ENV=.venv-toolkit $(UV) pip sync --quiet --require-hashes --compile-bytecode \
+		--build-constraint requirements/toolkit.txt requirements/toolkit.txt
+	@touch $@
 
 # AWS's resolver takes 300 MB to run. Nothing else needs them, so they are kept out of everybody's .venv.
 .venv-oracle/.installed: requirements/oracle.txt | setup
@@ -94,6 +104,8 @@ lock: $(UV)  ## resolve the dependencies anew, within pyproject.toml and layers/
 		--output-file layers/core/requirements.txt
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		requirements/catalog.txt --output-file requirements/oracle.txt
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--constraint requirements/dev.txt requirements/toolkit.in --output-file requirements/toolkit.txt
 	for peer in sagemaker mlflow; do \
 		$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
 			--no-annotate requirements/peers-$$peer.in --output-file requirements/peers-$$peer.txt; \
@@ -104,4 +116,4 @@ format: setup  ## format the code
 	$(BIN)/ruff check --fix .
 
 clean:  ## remove what was built and installed
-	rm -rf .venv .venv-oracle .uv .aws-sam build *.egg-info
+	rm -rf .venv .venv-oracle .venv-toolkit .uv .aws-sam build *.egg-info

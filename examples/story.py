@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,12 +24,16 @@ from rich.text import Text
 
 from localcloud import LocalCloud, LocalCloudError, Pace
 from modelgate.errors import Refused
+from modelgate.training.job import JOB_FILE
+from modelgate_cli.archive import write_tarball
+from modelgate_cli.training_folder import read as read_training_folder
 
 TEMPLATE = Path(__file__).parents[1] / "template.yaml"
 _LISTENER = "demo"
 # Waiting is for conditions; this is when it is given up.
 _PATIENCE = 30.0
 _GLANCE = 0.05
+_LINES = 3
 
 T = TypeVar("T")
 
@@ -50,6 +54,7 @@ def pace() -> Pace:
         target_retry=1.0,
         container_start_limit=60.0,
         container_stop_grace=5.0,
+        starting_training=0.6,
     )
 
 
@@ -191,6 +196,72 @@ def upload(story: Story, name: str, files: Iterable[Path]) -> None:
         key = f"models/{story.group}/{name}/{file.name}"
         story.cloud.client("s3").upload_file(str(file), story.cloud.outputs["Bucket"], key)
         story.tell("S3", f"{key} is uploaded ({file.stat().st_size} bytes)")
+
+
+def ask_for_training(story: Story, run: str, path: Path, hyperparameters: Mapping[str, Any]) -> None:
+    """Uploads a folder with a `job.yaml`, as `modelgate train` does: the document comes last."""
+    folder = read_training_folder(path, hyperparameters)
+    files = dict(folder.uploads)
+    if folder.job.script is not None and folder.code:
+        packed = files[folder.job.script.source] = story.folder / f"{run}-code.tar.gz"
+        with packed.open("wb") as stream:
+            write_tarball(stream, folder.code, lambda _: None)
+    s3, bucket = story.cloud.client("s3"), story.cloud.outputs["Bucket"]
+    above = f"training/{story.group}/{run}"
+    for name, file in files.items():
+        s3.upload_file(str(file), bucket, f"{above}/{name}")
+        story.tell("S3", f"{above}/{name} is uploaded ({file.stat().st_size} bytes)")
+    s3.put_object(Bucket=bucket, Key=f"{above}/{JOB_FILE}", Body=folder.document)
+    story.tell("S3", f"{above}/{JOB_FILE} is uploaded, and that starts the training")
+
+
+def follow_the_training(story: Story, run: str) -> dict[str, Any]:
+    """Tells how the job goes, and what its containers write; the announcement of its end."""
+    started = story.wait_for_announcement("Training Started", lambda each: each.get("run") == run)
+    job = started["job"]
+    sagemaker, seen = story.cloud.client("sagemaker"), ""
+
+    def ended() -> dict[str, Any] | None:
+        nonlocal seen
+        status = sagemaker.describe_training_job(TrainingJobName=job)["SecondaryStatus"]
+        if status != seen:
+            story.tell("training job", f"{job} is {status}", "blue")
+        seen = status
+        told = (each for each in story.announcements if each["kind"] == "Training Finished")
+        return next((each for each in told if each["run"] == run), None)
+
+    finished = story.wait_for(f"the end of the training job {job}", ended)
+    for line in last_lines_of_job(story, job):
+        story.tell("log", line, "dim")
+    return finished
+
+
+def last_lines_of_job(story: Story, job: str) -> list[str]:
+    """What the first host of a training job wrote."""
+    logs, group = story.cloud.client("logs"), "/aws/sagemaker/TrainingJobs"
+    streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{job}/")["logStreams"]
+    events = logs.get_log_events(logGroupName=group, logStreamName=streams[0]["logStreamName"])["events"]
+    return [event["message"] for event in events][-_LINES:]
+
+
+def transform(story: Story, run: str, rows: str) -> list[str]:
+    """The lines that a batch transform with the version that is live answers to rows of CSV."""
+    s3, bucket = story.cloud.client("s3"), story.cloud.outputs["Bucket"]
+    above = f"transforms/{story.group}/{run}"
+    s3.put_object(Bucket=bucket, Key=f"{above}/input/rows.csv", Body=rows.encode())
+    document = {
+        "input": {"location": "input/", "content_type": "text/csv", "split": "line"},
+        "output": {"accept": "text/csv"},
+    }
+    s3.put_object(Bucket=bucket, Key=f"{above}/{JOB_FILE}", Body=json.dumps(document).encode())
+    story.tell("S3", f"{above}/{JOB_FILE} is uploaded, with {len(rows.splitlines())} rows beside it")
+    told = story.wait_for_announcement("Transform Finished", lambda each: each.get("run") == run)
+    story.tell("transform job", f"{told['job']} is completed with version {told['version']}", "blue")
+    story.expect("the version that the transform asked", told["version"], story.live_version())
+    _, _, key = told["output"].removeprefix("s3://").partition("/")
+    answer = s3.get_object(Bucket=bucket, Key=f"{key}rows.csv.out")
+    with answer["Body"] as stream:
+        return str(stream.read().decode()).splitlines()
 
 
 def tell_the_verdict(story: Story, name: str) -> None:

@@ -1,4 +1,4 @@
-"""A container of one's own on the local cloud: from its source to a prediction, in real containers.
+"""A container of one's own on the local cloud: from source and data to predictions, in real containers.
 
     python -m examples.decision_trees.demo
 
@@ -8,10 +8,8 @@ Without a Docker Engine it says so, and there is nothing to show. What it comes 
 
 from __future__ import annotations
 
-import base64
 import io
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,19 +24,18 @@ from examples.story import (
     no_event_is_left,
     subscribe,
     tell_the_verdict,
-    upload,
 )
 from localcloud.engine import Engine, NoEngineError
-from modelgate.manifest import SmokeTest
-from modelgate_cli.pack import pack
 from modelgate_cli.source_archive import pack_source
 
 _HERE = Path(__file__).parent
 RESULT = Path("build", "demo-containers.json")
 GROUP = "trees"
 IMAGE = "decision-trees"
+RUN = "first"
 # Its packages have to be downloaded where no layer of it was ever built.
 _BUILD_SECONDS = 600.0
+_JOB_SECONDS = 60.0
 _SHOWN_LINES = 3
 
 FLOWERS = {"5.0,3.4,1.5,0.2": "setosa", "6.6,3.0,5.7,2.2": "virginica"}
@@ -49,9 +46,10 @@ def tell(story: Story) -> None:
     a_cloud_with_a_policy(story)
     uri = a_source_becomes_an_image(story)
     the_same_source_is_not_built_again(story, uri)
-    model = the_container_trains(story, uri)
-    the_model_is_submitted_with_its_image(story, uri, model)
+    the_container_trains(story, uri)
+    the_tree_is_registered_with_its_image(story, uri)
     an_operator_approves_it_and_it_is_served(story, uri)
+    a_batch_transform_answers_as_the_endpoint_does(story)
     no_event_is_left(story)
 
 
@@ -83,51 +81,32 @@ def the_same_source_is_not_built_again(story: Story, uri: str) -> None:
     story.expect("the builds that there are", builds(story), before)
 
 
-def the_container_trains(story: Story, uri: str) -> Path:
-    story.chapter("The container trains a tree: docker run IMAGE train")
-    ml = story.folder / "ml"
-    ml.mkdir()
-    engine = Engine()
-    try:
-        token = story.cloud.client("ecr").get_authorization_token()["authorizationData"][0]
-        user, _, password = base64.b64decode(token["authorizationToken"]).decode().partition(":")
-        engine.client.images.pull(uri, auth_config={"username": user, "password": password})
-        sample = {str(_HERE / "sample_data.py"): {"bind": "/sample_data.py", "mode": "ro"}}
-        for command, mounts in ((["python3", "/sample_data.py"], sample), (["train"], {})):
-            output = engine.client.containers.run(
-                uri,
-                command,
-                volumes={str(ml): {"bind": "/opt/ml", "mode": "rw"}, **mounts},
-                user=f"{os.getuid()}:{os.getgid()}",
-                remove=True,
-                stderr=True,
-            )
-            for line in output.decode().splitlines():
-                story.tell("container", line)
-    finally:
-        engine.close()
-    return ml / "model"
+def the_container_trains(story: Story, uri: str) -> None:
+    story.chapter("Data and a job.yaml are uploaded: docker run IMAGE train")
+    folder = f"training/{GROUP}/{RUN}"
+    # The document last: it starts the job.
+    for file in [*sorted(_HERE.glob("data/*/*.csv")), _HERE / "job.yaml"]:
+        put(story, f"{folder}/{file.relative_to(_HERE).as_posix()}", file.read_bytes())
+    started = story.wait_for_announcement("Training Started", of_this_run, _JOB_SECONDS)
+    finished = story.wait_for_announcement("Training Finished", of_this_run, _JOB_SECONDS)
+    job = story.cloud.client("sagemaker").describe_training_job(TrainingJobName=finished["job"])
+    story.expect("the image that trained", job["AlgorithmSpecification"]["TrainingImage"], uri)
+    story.expect("the job that was started", started["job"], finished["job"])
+    for line in log_of(story, "/aws/sagemaker/TrainingJobs", f"{finished['job']}/algo-1"):
+        story.tell("CloudWatch", line)
 
 
-def the_model_is_submitted_with_its_image(story: Story, uri: str, model: Path) -> None:
-    story.chapter("The tree is submitted, with the image that serves it")
-    metrics = json.loads((model / "evaluation.json").read_text())
-    packed = pack(
-        model,
-        image=uri,
-        metrics=metrics,
-        content_types=["text/csv", "application/json"],
-        response_types=["application/json", "text/csv"],
-        smoke_test=SmokeTest(content_type="text/csv", body="5.1,3.5,1.4,0.2", expect="setosa"),
-        out=story.folder / "submission",
-    )
-    upload(story, "first", packed.files)
+def the_tree_is_registered_with_its_image(story: Story, uri: str) -> None:
+    story.chapter("What the job made is a submission, with the image that made it and serves it")
     told = story.wait_for_announcement("Model Registered", lambda each: each["group"] == GROUP)
     story.expect("the version that was registered", told["version"], 1)
-    tell_the_verdict(story, "first")
-    (container,) = describe_version(story, 1)["InferenceSpecification"]["Containers"]
+    tell_the_verdict(story, RUN)
+    described = describe_version(story, 1)
+    (container,) = described["InferenceSpecification"]["Containers"]
     story.expect("the image of version 1", container["Image"], uri)
     story.tell("registry", f"version 1 of {GROUP} is served by exactly {container['Image']}", "blue")
+    made_by = described["MetadataProperties"]["GeneratedBy"]
+    story.tell("registry", f"it was made by {made_by}", "blue")
 
 
 def an_operator_approves_it_and_it_is_served(story: Story, uri: str) -> None:
@@ -139,18 +118,43 @@ def an_operator_approves_it_and_it_is_served(story: Story, uri: str) -> None:
         story.expect(f"the answer to {flower}", answer, {"predictions": [species]})
         story.remember(flower, answer["predictions"], "InService")
         story.tell("runtime", f"{flower} → {species}", "cyan")
-    for line in log_of_the_endpoint(story)[-_SHOWN_LINES:]:
+    for line in log_of(story, f"/aws/sagemaker/Endpoints/{GROUP}")[-_SHOWN_LINES:]:
         story.tell("CloudWatch", line)
     story.expect("whether the container is of that very image", uri in images_that_serve(), wanted=True)
 
 
+def a_batch_transform_answers_as_the_endpoint_does(story: Story) -> None:
+    story.chapter("Many flowers at once: a batch transform with the version that is live")
+    folder = f"transforms/{GROUP}/{RUN}"
+    put(story, f"{folder}/input/flowers.csv", "\n".join(FLOWERS).encode())
+    asked = {"location": "input/", "content_type": "text/csv", "split": "line"}
+    told = {"input": asked, "output": {"accept": "text/csv", "assemble": "line"}}
+    put(story, f"{folder}/job.yaml", json.dumps(told).encode())
+    finished = story.wait_for_announcement("Transform Finished", of_this_run, _JOB_SECONDS)
+    story.expect("the version that was asked", finished["version"], 1)
+    answers = story.cloud.client("s3").get_object(
+        Bucket=story.cloud.outputs["Bucket"], Key=f"transformed/{GROUP}/{RUN}/flowers.csv.out"
+    )["Body"]
+    with answers as stream:
+        species = stream.read().decode().split()
+    story.expect("its answers", species, list(FLOWERS.values()))
+    story.tell("transform", f"{len(species)} flowers → {', '.join(species)}", "cyan")
+
+
 # ── what a chapter is made of ─────────────────────────────────────────────────────────────────────
+def put(story: Story, key: str, body: bytes) -> None:
+    story.cloud.client("s3").put_object(Bucket=story.cloud.outputs["Bucket"], Key=key, Body=body)
+    story.tell("S3", f"{key} is uploaded ({len(body)} bytes)")
+
+
 def upload_source(story: Story, name: str) -> None:
     source = io.BytesIO()
-    packed = pack_source(_HERE, source)
-    key = f"sources/{IMAGE}/{name}.zip"
-    story.cloud.client("s3").put_object(Bucket=story.cloud.outputs["Bucket"], Key=key, Body=source.getvalue())
-    story.tell("S3", f"{key} is uploaded ({packed.files} files)")
+    pack_source(_HERE, source)
+    put(story, f"sources/{IMAGE}/{name}.zip", source.getvalue())
+
+
+def of_this_run(told: dict[str, Any]) -> bool:
+    return bool(told["group"] == GROUP and told["run"] == RUN)
 
 
 def published(story: Story, count: int) -> dict[str, Any]:
@@ -183,9 +187,10 @@ def images_that_serve() -> list[str]:
         engine.close()
 
 
-def log_of_the_endpoint(story: Story) -> list[str]:
-    logs, group = story.cloud.client("logs"), f"/aws/sagemaker/Endpoints/{GROUP}"
-    found = logs.filter_log_events(logGroupName=group)["events"]
+def log_of(story: Story, group: str, stream: str = "") -> list[str]:
+    """What stands in the streams of a log group whose names begin so."""
+    wanted = {"logStreamNamePrefix": stream} if stream else {}
+    found = story.cloud.client("logs").filter_log_events(logGroupName=group, **wanted)["events"]
     return [event["message"] for event in found]
 
 

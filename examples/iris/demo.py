@@ -1,4 +1,4 @@
-"""The whole story on the local cloud: from three trained trees to an endpoint that goes back by itself.
+"""The whole story on the local cloud: from data to an endpoint that goes back by itself, and back to data.
 
     python -m examples.iris.demo
 
@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING
 from examples.story import (
     Story,
     ask,
+    ask_for_training,
     decide,
     describe_version,
     follow_the_endpoint,
+    follow_the_training,
     main,
     no_event_is_left,
     subscribe,
     tell_the_verdict,
+    transform,
     upload,
 )
 from modelgate.manifest import SmokeTest
@@ -43,11 +46,12 @@ FLOWERS = {"5.0,3.4,1.5,0.2": "setosa", "5.9,2.8,4.3,1.3": "versicolor", "6.6,3.
 def tell(story: Story) -> None:
     """The story, from beginning to end."""
     a_cloud_with_a_stack_and_a_policy(story)
-    a_tree_passes_the_gate(story, depth=2, version=1)
+    a_tree_is_trained_and_passes_the_gate(story, depth=2, version=1)
     an_operator_approves_it_and_it_is_served(story)
     a_better_tree_passes_the_gate(story)
     overwriting_the_upload_changes_nothing(story)
     the_endpoint_answers_while_it_moves(story)
+    a_batch_transform_answers_as_the_endpoint_does(story)
     a_worse_tree_is_refused(story)
     rejecting_what_is_live_goes_back(story)
     nothing_is_left_undone(story)
@@ -65,9 +69,13 @@ def a_cloud_with_a_stack_and_a_policy(story: Story) -> None:
     story.wait_for_announcement("Policy Accepted", lambda each: each["group"] == GROUP)
 
 
-def a_tree_passes_the_gate(story: Story, *, depth: int, version: int) -> None:
-    story.chapter(f"A data scientist submits a tree of depth {depth}")
-    name = submit(story, depth)
+def a_tree_is_trained_and_passes_the_gate(story: Story, *, depth: int, version: int) -> None:
+    story.chapter(f"A data scientist uploads flowers, a script and job.yaml: a tree of depth {depth}")
+    name = f"depth-{depth}"
+    ask_for_training(story, name, _HERE, {"max-depth": depth})
+    finished = follow_the_training(story, name)
+    metrics = ", ".join(f"{key} {value:.3f}" for key, value in sorted(finished["metrics"].items()))
+    story.tell("training job", f"what it made is submitted by itself: {metrics}")
     told = story.wait_for_announcement("Model Registered", lambda each: each["submission"] == name)
     story.expect("the version that was registered", told["version"], version)
     tell_the_verdict(story, name)
@@ -85,7 +93,7 @@ def an_operator_approves_it_and_it_is_served(story: Story) -> None:
 
 
 def a_better_tree_passes_the_gate(story: Story) -> None:
-    a_tree_passes_the_gate(story, depth=4, version=2)
+    a_tree_is_trained_and_passes_the_gate(story, depth=4, version=2)
 
 
 def overwriting_the_upload_changes_nothing(story: Story) -> None:
@@ -123,8 +131,16 @@ def the_endpoint_answers_while_it_moves(story: Story) -> None:
     predict(story)
 
 
+def a_batch_transform_answers_as_the_endpoint_does(story: Story) -> None:
+    story.chapter("Version 2 answers many rows at once, without the endpoint")
+    answers = transform(story, "flowers", "\n".join(FLOWERS))
+    for flower, answer in zip(FLOWERS, answers, strict=True):
+        story.tell("S3", f"{flower} → {answer}", "cyan")
+    story.expect("its answers", answers, [ask(story, flower)[0] for flower in FLOWERS])
+
+
 def a_worse_tree_is_refused(story: Story) -> None:
-    story.chapter("A tree of depth 1 is worse, and the gate says so")
+    story.chapter("A tree of depth 1, trained elsewhere, is worse, and the gate says so")
     before = story.versions()
     name = submit(story, 1)
     told = story.wait_for_announcement("Submission Refused", lambda each: each["submission"] == name)
@@ -150,9 +166,9 @@ def nothing_is_left_undone(story: Story) -> None:
         story.tell("registry", f"version {version} of {GROUP} is {approval}", "blue")
     story.expect("the approvals", approvals, {1: "Approved", 2: "Rejected"})
     kinds = [each["kind"] for each in story.announcements if each["kind"] != "Submission Waiting"]
-    released = ["Model Registered", "Release Live"]
-    told = ["Policy Accepted", *released, "Model Registered", "Submission Refused", "Release Live"]
-    told += ["Submission Refused", "Release Live"]
+    trained = ["Training Started", "Training Finished", "Model Registered"]
+    told = ["Policy Accepted", *trained, "Release Live", *trained, "Submission Refused", "Release Live"]
+    told += ["Transform Started", "Transform Finished", "Submission Refused", "Release Live"]
     story.expect("the announcements", kinds, told)
 
 
@@ -177,7 +193,7 @@ def pack_tree(trained: Trained, depth: int, out: Path) -> Packed:
         trained.model,
         framework="sklearn",
         version=SKLEARN,
-        script=_HERE / "inference.py",
+        script=_HERE / "code" / "inference.py",
         metrics=trained.metrics,
         content_types=["text/csv", "application/json"],
         response_types=["application/json", "text/csv"],

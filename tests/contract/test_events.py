@@ -18,9 +18,14 @@ from samtranslator.yaml_helper import yaml_parse
 from modelgate.events import Envelope
 from modelgate.events.codebuild import BuildStateChange
 from modelgate.events.ecr import ImageScanned
-from modelgate.events.own import InspectionPaused, Instruction
+from modelgate.events.own import ImagePublished, InspectionPaused, Instruction
 from modelgate.events.s3 import ObjectCreated
-from modelgate.events.sagemaker import EndpointStateChange, ModelPackageStateChange
+from modelgate.events.sagemaker import (
+    EndpointStateChange,
+    ModelPackageStateChange,
+    TrainingJobStateChange,
+    TransformJobStateChange,
+)
 from modelgate.events.schedule import SweepDue
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +43,11 @@ MODELS: dict[str, type[BaseModel]] = {
     "policy_uploaded": ObjectCreated,
     "sweep_due": SweepDue,
     "instruction_given": Instruction,
+    "training_requested": ObjectCreated,
+    "training_finished": TrainingJobStateChange,
+    "image_published": ImagePublished,
+    "transform_requested": ObjectCreated,
+    "transform_finished": TransformJobStateChange,
 }
 # What the rule of a schedule sends; it has no pattern.
 SCHEDULED = {"source": ["aws.events"], "detail-type": ["Scheduled Event"]}

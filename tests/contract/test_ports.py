@@ -157,6 +157,8 @@ def test_a_tag_is_resolved_to_the_digest_that_it_names(world: World, group: str)
     assert found is not None
     assert (found.repository, found.digest, found.tags) == (group, digest, ("v1",))
     assert world.images.find(group, digest) == found
+    assert world.images.newest(group) == found
+    assert world.images.newest(f"{group}-other") is None
     assert world.images.find(group, "v2") is None
     assert world.images.find(f"{group}-other", "v1") is None
 
@@ -205,6 +207,12 @@ def test_a_query_returns_the_items_of_one_key_in_order(world: World, group: str)
         world.table.put(Record(group, f"ATTEMPT#{number}", str(number), None))
     world.table.put(Record(f"{group}-other", "ATTEMPT#9", "9", None))
     assert [record.document for record in world.table.query(group, "ATTEMPT#")] == ["1", "2", "3"]
+
+
+def test_a_query_without_a_beginning_returns_all_of_a_key(world: World, group: str) -> None:
+    world.table.put(Record(group, "a", "1", None), Record(group, "b", "2", None))
+    world.table.put(Record(f"{group}-other", "a", "3", None))
+    assert [record.document for record in world.table.query(group)] == ["1", "2"]
 
 
 # ── the bus ───────────────────────────────────────────────────────────────────────────────────────

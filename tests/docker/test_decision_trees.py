@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import http.client
 import io
@@ -9,6 +10,9 @@ import json
 import random
 import re
 import socket
+import subprocess
+import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +22,7 @@ from typing import Any
 
 import docker
 import pytest
+import yaml
 from docker.models.containers import Container
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +33,10 @@ from examples.decision_trees.decision_trees.formats import CSV, JSON, read_reque
 from examples.decision_trees.decision_trees.hyperparameters import read_hyperparameters
 from examples.decision_trees.decision_trees.serve import count_cpus
 from examples.decision_trees.decision_trees.training import read_job
+from localcloud import LocalCloud
+from tests.simulation.chain import Chain
+from tests.simulation.test_jobs import text as text_of
+from tests.simulation.test_jobs import told
 
 SOURCE = Path(__file__).parents[2] / "examples" / "decision_trees"
 # It stays, so that the next run builds it in a second.
@@ -374,6 +383,82 @@ def test_when_a_process_dies_the_container_ends(
         end = ended(container.container)
     assert end.code == 1
     assert f"{program} has ended with -9, so the container ends" in end.log
+
+
+# ── on the local cloud ────────────────────────────────────────────────────────────────────────────
+@pytest.fixture(scope="module")
+def chain(image: str) -> Iterator[Chain]:
+    """A group under the example's policy, on a cloud whose ECR has the image."""
+    client = docker.from_env()
+    with LocalCloud(Path("template.yaml")) as cloud:
+        made = cloud.client("ecr").create_repository(repositoryName="decision-trees")["repository"]
+        password = cloud.client("ecr").get_authorization_token()["authorizationData"][0]["authorizationToken"]
+        user, _, token = base64.b64decode(password).decode().partition(":")
+        client.api.tag(image, made["repositoryUri"], "v1", force=True)
+        login = {"username": user, "password": token}
+        for line in client.api.push(made["repositoryUri"], "v1", stream=True, decode=True, auth_config=login):
+            assert "error" not in line, line
+        yield Chain(cloud, "trees", (SOURCE / "policy.yaml").read_text())
+    client.close()
+
+
+def upload_job(chain: Chain, run: str, **hyperparameters: object) -> None:
+    """Uploads the example's folder as it is, but for the hyperparameters; the document last."""
+    for file in sorted(SOURCE.glob("data/*/*.csv")):
+        chain.upload(f"training/trees/{run}/{file.relative_to(SOURCE)}", file.read_bytes())
+    document = yaml.safe_load((SOURCE / "job.yaml").read_bytes())
+    document["hyperparameters"] |= hyperparameters
+    chain.upload(f"training/trees/{run}/job.yaml", json.dumps(document).encode())
+    chain.cloud.settle(120)
+
+
+def test_a_job_of_the_example_becomes_a_version_that_serves_and_transforms(chain: Chain) -> None:
+    upload_job(chain, "first")
+    (finished,) = told(chain, "Training Finished")
+    assert finished["metrics"]["accuracy"] == pytest.approx(59 / 60)
+    (version,) = chain.versions()
+    package = chain.package(version)
+    job = chain.cloud.client("sagemaker").describe_training_job(TrainingJobName=finished["job"])
+    assert package["MetadataProperties"]["GeneratedBy"] == job["TrainingJobArn"]
+    (container,) = package["InferenceSpecification"]["Containers"]
+    assert container["Image"] == job["AlgorithmSpecification"]["TrainingImage"]
+    assert "@sha256:" in container["Image"]
+
+    chain.approve(version)
+    chain.cloud.settle(120)
+    rows = ["5.0,3.4,1.5,0.2", "6.6,3.0,5.7,2.2", "5.7,2.8,4.1,1.3"]
+    answers = [chain.ask(row).strip() for row in rows]
+    assert answers == ["setosa", "virginica", "versicolor"]
+    chain.upload("transforms/trees/june/input/rows.csv", "\n".join(rows).encode())
+    given = {"location": "input/", "content_type": "text/csv", "split": "line"}
+    asked = {"input": given, "output": {"accept": "text/csv", "assemble": "line"}}
+    chain.upload("transforms/trees/june/job.yaml", json.dumps(asked).encode())
+    chain.cloud.settle(120)
+    (transformed,) = told(chain, "Transform Finished")
+    assert transformed["version"] == version
+    assert text_of(chain, "transformed/trees/june/rows.csv.out").split() == answers
+
+
+def test_what_is_wrong_with_a_job_is_told_in_its_announcement(chain: Chain) -> None:
+    upload_job(chain, "wrong", max_depth="deep", criterion="giny")
+    (failed,) = told(chain, "Training Failed")
+    (reason,) = failed["reasons"]
+    assert "hyperparameters.json: criterion: is 'giny'; write gini or entropy or log_loss" in reason
+    assert "hyperparameters.json: max_depth: is 'deep'" in reason
+    assert reason.endswith("exit code: 1")
+    assert any("There is nothing to train" in line for line in failed["log_lines"])
+
+
+def test_the_folder_trains_on_this_machine_in_the_image_that_it_builds_to(tmp_path: Path) -> None:
+    modelgate = [sys.executable, "-m", "modelgate_cli.main", "train", "--local", str(SOURCE)]
+    options = ["--group", "trees", "--out", str(tmp_path), "--json"]
+    done = subprocess.run([*modelgate, *options], capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["status"], result["passes"]) == ("completed", True)
+    assert result["metrics"]["accuracy"] == pytest.approx(59 / 60)
+    with tarfile.open(result["artifact"]) as tar:
+        assert tar.getnames() == ["evaluation.json", "model.joblib"]
 
 
 # ── what needs no container ───────────────────────────────────────────────────────────────────────

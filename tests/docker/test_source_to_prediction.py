@@ -114,7 +114,9 @@ def test_the_demo_goes_from_a_source_to_a_prediction(tmp_path: Path) -> None:
     assert [each["output"] for each in result["predictions"]] == [["setosa"], ["virginica"]]
     kinds = [each["kind"] for each in result["announcements"] if each["kind"] != "Submission Waiting"]
     published = ["Image Published", "Image Published"]
-    assert kinds == ["Policy Accepted", *published, "Model Registered", "Release Live"]
+    trained = ["Training Started", "Training Finished", "Model Registered"]
+    transformed = ["Transform Started", "Transform Finished"]
+    assert kinds == ["Policy Accepted", *published, *trained, "Release Live", *transformed]
     first, second = (each for each in result["announcements"] if each["kind"] == "Image Published")
     assert first["uri"] == second["uri"]
     assert first["uri"].endswith(first["digest"])

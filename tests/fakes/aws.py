@@ -167,7 +167,7 @@ class FakeTable:
     def put(self, *records: Record) -> None:
         self._calls.make("PutItem", lambda: self._put(records))
 
-    def query(self, pk: str, sk_prefix: str) -> list[Record]:
+    def query(self, pk: str, sk_prefix: str = "") -> list[Record]:
         return self._calls.make(
             "Query",
             lambda: [

@@ -55,6 +55,14 @@ class FakeImages:
     def find(self, repository: str, which: str) -> Image | None:
         return self._calls.make("DescribeImages", lambda: self._find(repository, which))
 
+    def newest(self, repository: str) -> Image | None:
+        def last() -> Image | None:
+            tagged = [each for each in self._images.values() if each.repository == repository and each.tags]
+            newest = max(tagged, key=lambda each: each.pushed_at, default=None)
+            return self._find(repository, newest.digest) if newest else None
+
+        return self._calls.make("DescribeImages", last)
+
     def home(self, repository: str) -> str | None:
         def found() -> str | None:
             return f"{REGISTRY}/{repository}" if repository in self.homes else None

@@ -12,10 +12,14 @@ from modelgate.runtime import Runtime
 from tests.fakes.aws import Calls, Clock, FakeBucket, FakeBus, FakeTable
 from tests.fakes.builds import FakeBuilds, FakeImages
 from tests.fakes.sagemaker import FakeContainerLogs, FakeHosting, FakeSageMaker, FakeScaling, FakeWatch
+from tests.fakes.training import FakeTrainingJobs
+from tests.fakes.transform import FakeTransformJobs
 
 if TYPE_CHECKING:
     from modelgate.aws.session import Session
     from modelgate.ports import Bucket, Builds, Bus, Images, Registry, Table
+    from modelgate.training.ports import TrainingJobs
+    from modelgate.transform.ports import TransformJobs
 
 STACK = "modelgate"
 _ENVIRON = {
@@ -43,6 +47,8 @@ class Memory:
         self.scaling = FakeScaling(self.calls, self.sagemaker)
         self.watch = FakeWatch(self.calls, self.sagemaker)
         self.container_logs = FakeContainerLogs(self.calls, self.sagemaker)
+        self.training_jobs = FakeTrainingJobs(self.calls, self.clock, self.bucket)
+        self.transform_jobs = FakeTransformJobs(self.calls, self.clock, self.bucket)
 
 
 class _Silent(Journal):
@@ -83,6 +89,14 @@ class MemoryRuntime(Runtime):
     @cached_property
     def _builds(self) -> Builds:
         return self._memory.builds
+
+    @cached_property
+    def _training_jobs(self) -> TrainingJobs:
+        return self._memory.training_jobs
+
+    @cached_property
+    def _transform_jobs(self) -> TransformJobs:
+        return self._memory.transform_jobs
 
     @cached_property
     def _table(self) -> Table:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bench.calls import calls
 
 AIMS = {"approval": 8, "in_service": 6, "duplicate": 3}
@@ -17,7 +19,7 @@ AT_MOST = {
     "first_approval": 8,
     "first_in_service": 6,
     "approval_again": 3,
-    "sweep_of_one_endpoint": 8,
+    "sweep_of_one_endpoint": 10,
     "rollback": 12,
     "rejection": 9,
     "back_in_service": 7,
@@ -26,7 +28,8 @@ AT_MOST = {
 }
 
 
-def test_no_event_under_a_bare_policy_takes_more_calls_than_it_may() -> None:
+def test_no_event_under_a_bare_policy_takes_more_calls_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")  # a machine without an engine: every build fails
     made = calls()
     took = {event: len(of_event) for event, of_event in made.items()}
     most = AIMS | AT_MOST

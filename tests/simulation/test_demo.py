@@ -40,11 +40,17 @@ def test_the_demo_tells_the_whole_story(tmp_path: Path) -> None:
     announced = [each for each in result["announcements"] if each["kind"] != "Submission Waiting"]
     assert [(each["kind"], each.get("version")) for each in announced] == [
         ("Policy Accepted", None),
+        ("Training Started", None),
+        ("Training Finished", None),
         ("Model Registered", 1),
         ("Release Live", 1),
+        ("Training Started", None),
+        ("Training Finished", None),
         ("Model Registered", 2),
         ("Submission Refused", 2),
         ("Release Live", 2),
+        ("Transform Started", 2),
+        ("Transform Finished", 2),
         ("Submission Refused", None),
         ("Release Live", 1),
     ]

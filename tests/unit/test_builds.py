@@ -386,10 +386,10 @@ def test_the_sweep_finds_builds_whose_events_were_lost(workshop: Workshop) -> No
     workshop.receive(workshop.upload())
     (build,) = workshop.started
     until = Invocation("sweep", workshop.clock.now + timedelta(seconds=60))
-    assert workshop.runtime.sweep.run(until).built == ()
+    assert workshop.runtime.sweep.run(until).finished == {}
     workshop.builds.succeed(build)
-    assert workshop.runtime.sweep.run(until).built == (workshop.item.name,)
-    assert workshop.runtime.sweep.run(until).built == ()
+    assert workshop.runtime.sweep.run(until).finished == {"builds": (workshop.item.name,)}
+    assert workshop.runtime.sweep.run(until).finished == {}
     assert workshop.bus.kinds() == ["Image Published"]
 
 

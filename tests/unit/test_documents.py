@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from modelgate import plain_yaml
 from modelgate.documents import MAX_DOCUMENT_BYTES
 from modelgate.errors import Problem, Refused
 from modelgate.manifest import Manifest, read_manifest
@@ -142,6 +145,7 @@ def test_a_wrong_value_is_named_with_its_mend(changes: dict[str, object], where:
         (b"a: " + b"[" * 40 + b"]" * 40, "nested deeper"),
         (b"x" * (MAX_DOCUMENT_BYTES + 1), "larger than 64 KB"),
         (b"a: 1\n---\nb: 2\n", "is not YAML"),
+        (b'a: 1\nb: "\\ud83c!"\n', "line 2: escapes one half of a character"),
     ],
     ids=[
         "alias",
@@ -155,6 +159,7 @@ def test_a_wrong_value_is_named_with_its_mend(changes: dict[str, object], where:
         "deep",
         "large",
         "two documents",
+        "half a character",
     ],
 )
 def test_yaml_that_is_more_than_a_plain_document_is_refused(text: bytes, says: str) -> None:
@@ -171,6 +176,35 @@ def test_numbers_and_dates_are_taken_as_people_mean_them() -> None:
     read = read_manifest(text)
     assert read.metrics == {"a": 0.001, "b": -0.5, "c": 3.0}
     assert read.description == "2026-03-01"
+
+
+# JSON leaves DEL as it is, which YAML takes nowhere.
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x7f"), max_size=8)
+
+
+@given(
+    content=st.dictionaries(
+        TEXTS,
+        st.recursive(
+            st.none()
+            | st.booleans()
+            | st.integers()
+            | st.floats(allow_nan=False, allow_infinity=False)
+            | TEXTS,
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+            max_leaves=8,
+        ),
+        max_size=4,
+    ),
+    indent=st.sampled_from([None, 2]),
+)
+@example({"🌺": ["🌺", "\ud7ff\ue000"]}, None)
+def test_json_is_read_as_it_is_meant(content: dict[str, object], indent: int | None) -> None:
+    assert plain_yaml.load(json.dumps(content, indent=indent).encode(), "a.yaml") == content
+
+
+def test_a_key_is_the_same_however_it_is_escaped() -> None:
+    assert "a second time" in str(problem_of('{"🌺": 1, "\\ud83c\\udf3a": 2}'.encode()))
 
 
 @given(st.binary(max_size=200))

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localcloud import Pace
+from localcloud.container_engine import lines
 from localcloud.containers import arrays, sklearn
 from localcloud.containers.http_contract import Invocation, Refusal, Request
-from localcloud.docker_container import lines
 from localcloud.instance_types import Instance, instance
 from localcloud.serving import ContainerError, ContainerSpec, ServingContainer
 

@@ -303,7 +303,7 @@ def test_an_image_of_ones_own_is_registered_by_its_digest(iris: Registration, im
     ("image", "found"),
     [
         ("trees:v4", "there is no image trees:v4 in the account's registry"),
-        ("trees", "there is no image trees:latest in the account's registry"),
+        ("shrubs", "there is no image shrubs in the account's registry"),
         ("123456789012.dkr.ecr.us-east-1.amazonaws.com/trees:v3", "lies in us-east-1"),
         ("Trees:v3", "is 'Trees:v3', which is no name of an image"),
     ],
@@ -316,6 +316,17 @@ def test_an_image_that_could_not_be_pulled_is_refused(iris: Registration, image:
     (problem,) = iris.report()["problems"]
     assert problem["where"] == "manifest.yaml: container.image"
     assert found in problem["found"]
+
+
+def test_a_name_alone_means_the_image_that_was_built_last(iris: Registration) -> None:
+    iris.memory.images.push("trees", "v3")
+    iris.memory.clock.forward(60)
+    newest = iris.memory.images.push("trees", "sha-of-its-source")
+    iris.memory.clock.forward(60)
+    iris.memory.images.push("trees")  # a layer that nobody was told of
+    iris.upload("model.tar.gz", artifact("x"))
+    iris.receive(iris.upload("manifest.yaml", manifest(container={"image": "trees"})))
+    assert iris.report()["containers"][0]["image"].endswith(f"/trees@{newest}")
 
 
 def test_an_image_that_is_not_in_the_registry_is_refused_by_its_digest_too(iris: Registration) -> None:

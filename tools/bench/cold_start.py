@@ -50,7 +50,12 @@ STARTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "policy_uploaded": ("policy_uploads", _DEPLOYMENT),
     "smoke_test_answered": ("reconciler", _DEPLOYMENT),
     "source_uploaded": ("builder", ("s3", *_BUILDS)),
-    "sweep_due": ("sweep", (*_DEPLOYMENT, "codebuild", "ecr")),
+    "sweep_due": ("sweep", _DEPLOYMENT),
+    "training_requested": ("trainer", _DEPLOYMENT),
+    "training_finished": ("training_follower", _DEPLOYMENT),
+    "image_published": ("retrainer", ("s3", "dynamodb", "events")),
+    "transform_requested": ("transformer", _DEPLOYMENT),
+    "transform_finished": ("transform_follower", _DEPLOYMENT),
 }
 
 

@@ -21,6 +21,7 @@ ENVIRONMENT = {
     "MODELGATE_BUS": "announcements",
     "MODELGATE_SAGEMAKER_ARN": "arn:aws:sagemaker:eu-central-1:123456789012",
     "MODELGATE_EXECUTION_ROLE_ARN": "arn:aws:iam::123456789012:role/execution",
+    "MODELGATE_TRAINING_ROLE_ARN": "arn:aws:iam::123456789012:role/training",
     "MODELGATE_BUILDER": "modelgate-images",
 }
 

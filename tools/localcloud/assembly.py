@@ -48,6 +48,8 @@ from localcloud.sagemaker.hosting import Hosting
 from localcloud.sagemaker.invocations import Containers, Invocations
 from localcloud.sagemaker.registry import ModelRegistry
 from localcloud.sagemaker.tags import Tags
+from localcloud.sagemaker.training_jobs import TrainingJobs
+from localcloud.sagemaker.transform_jobs import TransformJobs
 from localcloud.schedule import InFlight, Scheduler
 from localcloud.security_tokens import SecurityTokens
 from localcloud.serving import ContainerSpec, Run, ServingContainer, family
@@ -55,6 +57,10 @@ from localcloud.stack import StackBuilder
 from localcloud.stand_in import StandIn
 from localcloud.template import ResolvedTemplate, read
 from localcloud.timeline import Timeline
+from localcloud.training.docker_hosts import DockerCluster
+from localcloud.training.hosts import Cluster
+from localcloud.training.job import TrainingDescription
+from localcloud.training.toolkit import script_hosts
 
 Handlers = Literal["process", "sam"]
 
@@ -70,6 +76,7 @@ class Settings:
     parameters: Mapping[str, str]
     stack_name: str
     serving_python: str
+    training_python: str | None
     running_in: RunningIn
     handlers: Handlers
 
@@ -110,7 +117,10 @@ class Parts:
             seen=timeline.saw,
         )
         self.tags = Tags(
-            lambda arn: any(kept.exists(arn) for kept in (self.registry, self.definitions, self.hosting))
+            lambda arn: any(
+                kept.exists(arn)
+                for kept in (self.registry, self.definitions, self.hosting, self.training, self.transforms)
+            )
         )
         self.access = AccessControl(self.moto, self._tags_of)
         self.ecr = Ecr(
@@ -149,6 +159,24 @@ class Parts:
             alarms=self.alarms,
             targets=ScalableTargets(self.moto, self.access),
         )
+        self.own_images = own_images
+        self.training = TrainingJobs(
+            region=settings.region,
+            pace=settings.pace,
+            scheduler=self.scheduler,
+            events=self.events,
+            tags=self.tags,
+            faults=faults,
+            world=self,
+        )
+        self.transforms = TransformJobs(
+            region=settings.region,
+            scheduler=self.scheduler,
+            events=self.events,
+            definitions=self.definitions,
+            tags=self.tags,
+            world=self,
+        )
         self.codebuild = CodeBuild(
             region=settings.region,
             url=self.url,
@@ -185,6 +213,8 @@ class Parts:
                 **self.registry.operations,
                 **self.definitions.operations,
                 **self.hosting.operations,
+                **self.training.operations,
+                **self.transforms.operations,
                 **self.tags.operations,
             },
             "sagemaker-runtime": self._runtime(),
@@ -229,6 +259,8 @@ class Parts:
         """End everything, in the order in which nothing is left to call what has ended."""
         self.scheduler.halt()
         self.codebuild.stop()
+        self.training.stop()
+        self.transforms.stop()
         self.hosting.stop()
         self.scheduler.join()
         self.docker_containers.close()
@@ -243,13 +275,15 @@ class Parts:
 
     # ── what hosting asks of the world ────────────────────────────────────────────────────────────
 
-    def pipeline(self, specs: Sequence[ContainerSpec], role: str) -> InferencePipeline:
+    def pipeline(
+        self, specs: Sequence[ContainerSpec], role: str, instance: str | None = None
+    ) -> InferencePipeline:
         """The containers of a model, on an instance of their own, which are not started yet."""
-        instance = f"i-{uuid.uuid4().hex[:17]}"
-        return InferencePipeline([self._container(spec, role, instance) for spec in specs])
+        on = instance or f"i-{uuid.uuid4().hex[:17]}"
+        return InferencePipeline([self._container(spec, role, on) for spec in specs])
 
     def _container(self, spec: ContainerSpec, role: str, instance: str) -> ServingContainer:
-        group = f"/aws/sagemaker/Endpoints/{spec.endpoint}"
+        group = spec.log_group or f"/aws/sagemaker/Endpoints/{spec.endpoint}"
 
         def write_log(stream: str, line: str) -> None:
             self.moto.write_log(group, stream, [(int(now().timestamp() * 1000), line)])
@@ -268,6 +302,38 @@ class Parts:
         if family(image) is not None and not self.ecr.holds(image):
             return partial(StandIn, python=self._settings.serving_python)
         return partial(self.docker_containers.run, role=role)
+
+    # ── what training asks of the world ───────────────────────────────────────────────────────────
+
+    def role_exists(self, role: str) -> bool:
+        """Whether there is a role, by its ARN."""
+        return self.moto.role_policies(role.rpartition("/")[2]) is not None
+
+    def job_image(self, image: str, role: str) -> str:
+        """The image of a job as a role finds it."""
+        return self.own_images.resolved(image, role)
+
+    def job_environment(self, role: str) -> Mapping[str, str]:
+        """What lets any AWS client in a job's containers call the local cloud with the rights of a role."""
+        credentials = self.identities.issue(self._caller(role))
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": credentials.access_key,
+            "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
+            "AWS_SESSION_TOKEN": credentials.session_token or "",
+            "AWS_DEFAULT_REGION": self._region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def cluster(self, description: TrainingDescription, role: str) -> Cluster:
+        """What the hosts of a job run in: who pushes an image of a prebuilt one's name wants that one."""
+        if family(description.image) is None or self.ecr.holds(description.image):
+            return DockerCluster(self.docker_containers.shared, role=role)
+        return script_hosts(self._settings.training_python, self._settings.serving_python)
+
+    def write_job_log(self, group: str, stream: str, line: str) -> None:
+        """A line of a job's log, written now."""
+        self.moto.write_log(group, stream, [(int(now().timestamp() * 1000), line)])
 
     def client_of(self, role: str, service: str) -> Any:
         """A client with the rights of an execution role, by its ARN."""

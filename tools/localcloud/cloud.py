@@ -23,6 +23,7 @@ from localcloud.pace import Pace
 from localcloud.serving import default_python
 from localcloud.stack import NOT_SIMULATED
 from localcloud.timeline import Timeline
+from localcloud.training.toolkit import toolkit_python
 
 _RUNNING = Lock()
 
@@ -59,6 +60,8 @@ class LocalCloud:
         pace: how long things take.
         parameters: the template's parameters.
         serving_python: the interpreter that serves models; it needs the frameworks.
+        training_python: the interpreter that trains by SageMaker's own training toolkit; by default that of
+            ``.venv-toolkit`` where it is there, else scripts are run as the toolkit would, without it.
         running_in: makes the surroundings of handlers; by default, those of Modelgate's layer.
         handlers: where the functions run: in this process, or as they were built, in the containers of
             `sam local start-lambda`, which need a Docker Engine.
@@ -79,6 +82,7 @@ class LocalCloud:
         parameters: Mapping[str, str] | None = None,
         stack_name: str = "modelgate",
         serving_python: str | None = None,
+        training_python: str | None = None,
         running_in: RunningIn = modelgate_surroundings,
         handlers: Handlers = "process",
     ) -> None:
@@ -94,6 +98,7 @@ class LocalCloud:
             parameters=dict(parameters or {}),
             stack_name=stack_name,
             serving_python=serving_python or default_python(),
+            training_python=training_python or toolkit_python(),
             running_in=running_in,
             handlers=handlers,
         )

@@ -17,6 +17,11 @@ Endpoints: there are no instances of a type for a while, or a rollback does not 
     cloud.faults.no_capacity("ml.m5.large")                              # for the next that asks for some
     cloud.faults.rollback_fails("iris")                                  # it is UpdateRollbackFailed then
 
+Training: the instances of a spot job are taken away, when it trains or when its log says something.
+
+    cloud.faults.interrupt_spot("iris-")                                 # whose name begins so
+    cloud.faults.interrupt_spot("iris-", at="epoch 2")                   # at a line with these words
+
 Operations are named with IAM's name of the service and the API's of the operation: ``s3:HeadObject``,
 ``sagemaker:InvokeEndpoint``, ``dynamodb:TransactWriteItems``. Each attempt of a client that retries is a
 call of its own: with ``times`` a fault outlasts a client's retries.
@@ -102,6 +107,13 @@ class Held:
 
 
 @dataclass
+class _SpotFault:
+    job: str
+    at: str
+    times: int
+
+
+@dataclass
 class _Throttling:
     """Of the calls that functions make, every n-th."""
 
@@ -136,6 +148,8 @@ class Faults:
         self._events: list[_EventFault] = []
         self._short_of: Counter[str] = Counter()
         self._failing_rollbacks: Counter[str] = Counter()
+        self._spot: list[_SpotFault] = []
+        self._spot_changed: Callable[[], None] = lambda: None
         self._deliver: Callable[[Delivery], None] | None = None
 
     # ── calls ─────────────────────────────────────────────────────────────────────────────────────
@@ -227,6 +241,18 @@ class Faults:
         with self._lock:
             self._failing_rollbacks[endpoint.lower()] += times
 
+    # ── training ──────────────────────────────────────────────────────────────────────────────────
+
+    def interrupt_spot(self, job: str, *, at: str = "", times: int = 1) -> None:
+        """The next ``times`` that a spot job trains whose name begins so, its instances are taken away.
+
+        Args:
+            at: a text: when the job logs a line with it. Without one, at once.
+        """
+        with self._lock:
+            self._spot.append(_SpotFault(job, at, times))
+        self._spot_changed()
+
     def clear(self) -> None:
         """No fault is to come any more. What is held stays held."""
         with self._lock:
@@ -234,6 +260,7 @@ class Faults:
             self._throttlings.clear()
             self._short_of.clear()
             self._failing_rollbacks.clear()
+            self._spot.clear()
             self._events = [fault for fault in self._events if fault.kind == "hold"]
 
     # ── where they strike; called by the local cloud ──────────────────────────────────────────────
@@ -241,6 +268,10 @@ class Faults:
     def bind(self, deliver: Callable[[Delivery], None]) -> None:
         """``deliver`` is what releases a held delivery."""
         self._deliver = deliver
+
+    def bind_spot(self, changed: Callable[[], None]) -> None:
+        """``changed`` is called when the spot jobs that train are to be looked at."""
+        self._spot_changed = changed
 
     def forget_hold(self, held: Held) -> None:
         """Hold no more for ``held``."""
@@ -254,6 +285,17 @@ class Faults:
     def fails_to_roll_back(self, endpoint: str) -> bool:
         """Whether the endpoint's rollback fails, this time."""
         return self._count_down(self._failing_rollbacks, endpoint.lower())
+
+    def takes_spot(self, job: str, line: str | None) -> bool:
+        """Whether a spot job loses its instances, this time; ``line`` is what it logged, if it did."""
+        with self._lock:
+            for fault in self._spot:
+                if job.startswith(fault.job) and (not fault.at or fault.at in (line or "")):
+                    fault.times -= 1
+                    if fault.times <= 0:
+                        self._spot.remove(fault)
+                    return True
+        return False
 
     def _count_down(self, faults: Counter[str], what: str) -> bool:
         with self._lock:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
+from typing import Any
 
 from localcloud.serving import Answer, ContainerError, ServingContainer
 
@@ -35,6 +36,10 @@ class NoAnswerError(Exception):
         self.timed_out = timed_out
 
 
+class SilentContainerError(ContainerError):
+    """A container runs, or ran, and does not answer ``/ping``."""
+
+
 class InferencePipeline:
     """Containers that serve together, or are to.
 
@@ -49,14 +54,15 @@ class InferencePipeline:
         """Start all of them, and return when each answers ``/ping``.
 
         Raises:
-            ContainerError: one of them does not. The others may run.
+            SilentContainerError: one of them does not. The others may run.
+            ContainerError: one of them cannot be started at all.
         """
         for container in self._containers:
             container.start()
         silent = [container.spec for container in self._containers if not container.comes_to_serve()]
         if silent:
             names = ", ".join(spec.hostname or "primary container" for spec in silent)
-            raise ContainerError(
+            raise SilentContainerError(
                 f"The {names} for production variant {silent[0].variant} did not pass the ping health check. "
                 "Please check CloudWatch logs for this endpoint."
             )
@@ -82,6 +88,10 @@ class InferencePipeline:
             passed_on["Content-Type"] = answer.content_type
         accept = {"Accept": headers["Accept"]} if "Accept" in headers else {}
         return _ask(last, body, {**passed_on, **accept}, limit), last.spec.name
+
+    def execution_parameters(self) -> Mapping[str, Any]:
+        """How the first container wants to be asked in a batch transform."""
+        return self._containers[0].execution_parameters()
 
     def stop(self) -> None:
         """SIGTERM to each, and SIGKILL to those that it does not help with."""

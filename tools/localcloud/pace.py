@@ -25,6 +25,10 @@ class Pace:
         alarm_interval: how often the alarms of a deployment are looked at while it waits.
         asynchronous: from InvokeEndpointAsync to the container.
         scanning: from an image's push, or StartImageScan, to the end of its scan.
+        starting_training: how long a training job waits for its instances.
+        spot_return: from an interruption of a spot job until its instances are looked for again.
+        checkpoint_interval: how often the checkpoints of a training job are copied.
+        training_stop_grace: between SIGTERM and SIGKILL of a training job; AWS gives 120 seconds.
     """
 
     creating: float = 0.08
@@ -42,6 +46,10 @@ class Pace:
     alarm_interval: float = 0.02
     asynchronous: float = 0.02
     scanning: float = 0.05
+    starting_training: float = 0.02
+    spot_return: float = 0.02
+    checkpoint_interval: float = 0.1
+    training_stop_grace: float = 0.3
 
     @classmethod
     def human(cls) -> Pace:
@@ -61,4 +69,8 @@ class Pace:
             alarm_interval=0.5,
             asynchronous=1.0,
             scanning=3.0,
+            starting_training=3.0,
+            spot_return=5.0,
+            checkpoint_interval=1.0,
+            training_stop_grace=10.0,
         )

@@ -8,6 +8,7 @@ before SIGKILL.
 from __future__ import annotations
 
 import http.client
+import json
 import re
 import shutil
 import sys
@@ -17,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from localcloud.model_data import ModelData, ModelDataError
 from localcloud.pace import Pace
@@ -45,6 +46,8 @@ class ContainerSpec:
         instance_type: what it runs on, such as ``ml.m5.large``; None if it is serverless.
         memory_mb: what a serverless one has; None on an instance.
         isolated: whether it reaches no network.
+        log_group: where its lines are kept; its endpoint's group if it is None.
+        answer_limit: how many seconds it may take to answer at most; as the pace says if it is None.
     """
 
     image: str
@@ -57,6 +60,8 @@ class ContainerSpec:
     instance_type: str | None = None
     memory_mb: int | None = None
     isolated: bool = False
+    log_group: str | None = None
+    answer_limit: float | None = None
 
     @property
     def name(self) -> str:
@@ -166,7 +171,7 @@ class ServingContainer:
         """POST /invocations.
 
         Args:
-            limit: the seconds that it may take, where they are fewer than the pace gives.
+            limit: the seconds that it may take, where they are fewer than it has anyway.
 
         Raises:
             TimeoutError: there is no answer within the limit.
@@ -175,7 +180,7 @@ class ServingContainer:
         running = self._running
         if running is None:
             raise ConnectionRefusedError("the container was never started")
-        longest = self._pace.invocation_limit
+        longest = self.spec.answer_limit or self._pace.invocation_limit
         timeout = longest if limit is None else min(limit, longest)
         connection = http.client.HTTPConnection(*running.address, timeout=timeout)
         try:
@@ -189,6 +194,21 @@ class ServingContainer:
             )
         finally:
             connection.close()
+
+    def execution_parameters(self) -> Mapping[str, Any]:
+        """What it says at ``/execution-parameters`` of how it wants to be asked; nothing, if it does not."""
+        if self._running is None:
+            return {}
+        connection = http.client.HTTPConnection(*self._running.address, timeout=_PING_SECONDS)
+        try:
+            connection.request("GET", "/execution-parameters")
+            response = connection.getresponse()
+            said = json.loads(response.read()) if response.status == http.HTTPStatus.OK else {}
+        except (OSError, http.client.HTTPException, ValueError):
+            return {}
+        finally:
+            connection.close()
+        return said if isinstance(said, dict) else {}
 
     def stop(self) -> None:
         """SIGTERM, and SIGKILL if that does not help; what it had on disk goes."""

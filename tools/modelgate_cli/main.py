@@ -80,6 +80,8 @@ app = typer.Typer(
 )
 local = typer.Typer(help="AWS on this machine.")
 app.add_typer(local, name="local")
+container = typer.Typer(help="Containers of your own.")
+app.add_typer(container, name="container")
 
 GroupArgument = Annotated[str, typer.Argument(metavar="GROUP", help="The model package group.")]
 EndpointArgument = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's name.")]
@@ -90,6 +92,8 @@ TimeoutOption = Annotated[
 ]
 _Queues = Literal["failed", "undelivered", "all"]
 _Scopes = Literal["inference", "training"]
+_Splits = Literal["none", "line", "recordio", "tfrecord"]
+_Halves = Literal["train", "serve"]
 
 
 @app.callback(invoke_without_command=True)
@@ -310,6 +314,57 @@ def build(
     stack = here.stack.under(role) if role is not None else here.stack
     built = building.build(folder, wanted, stack, here.screen, logs=logs, wait=wait, timeout=timeout)
     building.show(built, here.screen)
+
+
+@app.command()
+@with_options
+def train(
+    here: Here,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Has job.yaml, code/ and data/.")],
+    here_only: Annotated[bool, typer.Option("--local", help="Run it here, with no cloud at all.")] = False,  # noqa: FBT002
+    group: Annotated[
+        str | None, typer.Option("--group", help="The model package group; the folder's name without.")
+    ] = None,
+    run_name: Annotated[
+        str | None, typer.Option("--run", help="The run's name; <date>-<short sha256> without.")
+    ] = None,
+    hyperparameter: Annotated[
+        list[str] | None,
+        typer.Option("--hyperparameter", metavar="NAME=VALUE", help="Goes over job.yaml's of that name."),
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", metavar="CHANNEL=PATH", help="With --local: where a channel's data lie here."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", file_okay=False, help="With --local: for the results; in ~/.cache without."),
+    ] = None,
+    logs: Annotated[bool, typer.Option("--logs/--no-logs", help="Show the job's log.")] = True,  # noqa: FBT002
+    wait: WaitOption = True,  # noqa: FBT002
+    timeout: TimeoutOption = 172_800,
+) -> None:
+    """Train on SageMaker, and follow the job to the gate's verdict; or with --local, on this machine.
+
+    DIR/job.yaml says what trains, on which data. Exits with 1 when it fails, or the gate refuses the model.
+    """
+    from modelgate_cli import packing, training_commands
+
+    training_commands.train(
+        here,
+        training_commands.Asked(
+            folder,
+            group,
+            run_name,
+            hyperparameters=packing.pairs(hyperparameter or [], "--hyperparameter"),
+            data=packing.pairs(data or [], "--data"),
+            out=out,
+            logs=logs,
+        ),
+        on_this_machine=here_only,
+        wait=wait,
+        timeout=timeout,
+    )
 
 
 @app.command("image-uri")
@@ -614,6 +669,63 @@ def invoke(
     here.screen.answer(answer.document(), answer.body)
 
 
+@app.command()
+@with_options
+def transform(
+    here: Here,
+    group: GroupArgument,
+    questions: Annotated[
+        str, typer.Argument(metavar="INPUT", help="A file, a folder, or s3://BUCKET/PREFIX/.")
+    ],
+    version: Annotated[
+        int | None, typer.Option("--version", min=1, help="An approved one; the one that is live without.")
+    ] = None,
+    content_type: Annotated[
+        str | None, typer.Option("--content-type", help="Of the input; what its names end in tells, without.")
+    ] = None,
+    split: Annotated[
+        _Splits | None, typer.Option("--split", help="What a record is; a line of CSV, without.")
+    ] = None,
+    accept: Annotated[str | None, typer.Option("--accept", help="What the answers shall be.")] = None,
+    join: Annotated[bool, typer.Option("--join", help="Put each record before its answer.")] = False,  # noqa: FBT002
+    instance_type: Annotated[
+        str | None, typer.Option("--instance-type", help="What it runs on; ml.m5.large without.")
+    ] = None,
+    instances: Annotated[int, typer.Option("--instances", min=1, help="How many share the input.")] = 1,
+    run_name: Annotated[
+        str | None, typer.Option("--run", help="The run's name; <date>-<time>-<short sha256> without.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", file_okay=False, help="The folder to bring the answers into.")
+    ] = None,
+    logs: Annotated[bool, typer.Option("--logs/--no-logs", help="Show the job's log.")] = False,  # noqa: FBT002
+    wait: WaitOption = True,  # noqa: FBT002
+    timeout: TimeoutOption = 86_400,
+) -> None:
+    """Have a version answer a file of questions, without an endpoint. Exits with 1 when that fails."""
+    from datetime import UTC, datetime
+
+    from modelgate_cli import transforming
+
+    wanted = transforming.wanted(
+        questions,
+        version=version,
+        content_type=content_type,
+        split=split,
+        accept=accept,
+        join=join,
+        instance_type=instance_type,
+        count=instances,
+    )
+    if out is not None and not wait:
+        raise Complaint("--out brings answers here, and --no-wait waits for none", "leave one out", USAGE)
+    where = transforming.run_of(group, run_name, wanted.digest, datetime.now(UTC))
+    transformed = transforming.transform(
+        wanted, where, here.stack, here.screen, out=out, logs=logs, wait=wait, timeout=timeout
+    )
+    transforming.show(transformed, here.screen)
+
+
 def _instruct(
     here: Here,
     what: What,
@@ -631,6 +743,89 @@ def _instruct(
         with here.screen.progress() as progress:
             told = instructing.follow_instruction(here.stack, told, after, progress, timeout=timeout)
     here.screen.result(asdict(told), *instructing.shown(told))
+
+
+@container.callback()
+def _container() -> None:
+    """Containers of your own."""
+
+
+@container.command()
+@with_options
+def check(
+    here: Here,
+    subject: Annotated[
+        str, typer.Argument(metavar="IMAGE|DIR", help="An image, or a folder with a Dockerfile to build.")
+    ],
+    only: Annotated[
+        _Halves | None, typer.Option("--only", help="For a container that does nothing else.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            exists=True,
+            file_okay=False,
+            help="A folder with a folder for each channel, or the files of the channel train.",
+        ),
+    ] = None,
+    hyperparameter: Annotated[
+        list[str] | None, typer.Option("--hyperparameter", metavar="NAME=VALUE")
+    ] = None,
+    bad_hyperparameter: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--bad-hyperparameter",
+            metavar="NAME=VALUE",
+            help="Training must fail with it; a word for a number, without.",
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", exists=True, help="A folder or model.tar.gz to serve, not what was trained."),
+    ] = None,
+    content_type: Annotated[str | None, typer.Option("--content-type", help="Of the request.")] = None,
+    body: Annotated[str | None, typer.Option("--body", help="A request that it must answer.")] = None,
+    expect: Annotated[
+        str | None, typer.Option("--expect", help="A text that the answer must contain.")
+    ] = None,
+    environment: Annotated[list[str] | None, typer.Option("--environment", metavar="NAME=VALUE")] = None,
+    instance_type: Annotated[
+        str | None,
+        typer.Option("--instance-type", help="Whose memory and CPUs it gets; ml.m5.large without."),
+    ] = None,
+    network: Annotated[bool, typer.Option("--network", help="It may need a network to serve.")] = False,  # noqa: FBT002
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--timeout", min=1, metavar="SECONDS", help="For a training, and for the start of serve."
+        ),
+    ] = None,
+) -> None:
+    """Run a container through what SageMaker demands of one, and say what is wrong. Needs Docker, and no AWS.
+
+    What it is tried with comes from DIR/job.yaml where these options do not say it, or is made up.
+    Exits with 1 when anything fails.
+    """
+    from container_check.trial import Given
+    from modelgate_cli import checking, packing
+
+    given = Given(
+        data=data,
+        hyperparameters=packing.pairs(hyperparameter or [], "--hyperparameter"),
+        bad_hyperparameter=checking.bad_one(
+            packing.pairs(bad_hyperparameter or [], "--bad-hyperparameter"), only
+        ),
+        environment=packing.pairs(environment or [], "--environment"),
+        model=model,
+        content_type=content_type,
+        body=body,
+        expect=expect,
+        instance_type=instance_type,
+        may_use_network=network,
+        limits=checking.limits_of(timeout),
+    )
+    checking.show(checking.check(subject, given, checking.parts_of(only), here.screen), here.screen)
 
 
 @local.callback()

@@ -31,7 +31,8 @@ def write(folder: Path) -> None:
             cfile=None if own else str(file.with_suffix(".pyc")),
             dfile=str(MOUNTED / inside),
             doraise=True,
-            optimize=0,
+            # Docstrings and assertions of other people's modules are of no use there, and 6 % of the layer.
+            optimize=0 if own else 2,
             invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
         )
         if not own:

@@ -39,6 +39,16 @@ class Kind(StrEnum):
     IMAGE_PUBLISHED = "Image Published"
     IMAGE_REFUSED = "Image Refused"
     IMAGE_BUILD_FAILED = "Image Build Failed"
+    TRAINING_STARTED = "Training Started"
+    TRAINING_REFUSED = "Training Refused"
+    TRAINING_FINISHED = "Training Finished"
+    TRAINING_FAILED = "Training Failed"
+    TRAINING_STOPPED = "Training Stopped"
+    TRANSFORM_STARTED = "Transform Started"
+    TRANSFORM_REFUSED = "Transform Refused"
+    TRANSFORM_FINISHED = "Transform Finished"
+    TRANSFORM_FAILED = "Transform Failed"
+    TRANSFORM_STOPPED = "Transform Stopped"
 
 
 @dataclass(frozen=True)

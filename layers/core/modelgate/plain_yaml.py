@@ -38,6 +38,17 @@ class _Loader(yaml.SafeLoader):
             )
         return event
 
+    def scan_flow_scalar(self, style: str) -> yaml.ScalarToken:
+        """As JSON means it: what it escapes as two halves of sixteen bits is one character."""
+        token: yaml.ScalarToken = super().scan_flow_scalar(style)
+        try:
+            token.value = token.value.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError as error:
+            where = f"{self._document}: line {token.start_mark.line + 1}"
+            mend = "write the character itself, or both halves"
+            raise Refused(Problem(where, "escapes one half of a character", mend)) from error
+        return token
+
 
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":float"))]

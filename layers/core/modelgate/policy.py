@@ -36,6 +36,7 @@ _TOPIC_ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[a-zA-Z0-9_.-]
 _KMS_KEY = re.compile(r"(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/|alias/)?[a-zA-Z0-9/_-]+")
 _SECURITY_GROUP = re.compile(r"sg-[0-9a-zA-Z]{1,29}")
 _SUBNET = re.compile(r"subnet-[0-9a-zA-Z]{1,25}")
+_IMAGE = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _RESERVED_TAGS = ("aws:", "modelgate:")
 # Families with disks of their own, beside those with a letter d (m5d, g4dn, p4d): SageMaker's own SDK gives
 # these neither a volume nor a key.
@@ -691,12 +692,34 @@ class ImagePolicy(Document):
     max_severity: MaxSeverity | None = None
 
 
+class TrainingPolicy(Document):
+    """What is trained anew by itself.
+
+    Attributes:
+        image: the name of an image of one's own. When a new build of it is published, the group's last
+            completed training is started again with it.
+    """
+
+    image: str | None = Field(default=None, max_length=100)
+
+    @field_validator("image")
+    @classmethod
+    def _name_of_an_image(cls, image: str | None) -> str | None:
+        if image is not None and not _IMAGE.fullmatch(image):
+            raise ValueError(
+                f"is {image!r}, no name of an image; write the name alone, as modelgate build has it: "
+                "decision-trees"
+            )
+        return image
+
+
 class Policy(Document):
     """`policies/<group>.yaml`."""
 
     gate: GatePolicy = Field(default_factory=GatePolicy)
     deployment: DeploymentPolicy = Field(default_factory=DeploymentPolicy)
     image: ImagePolicy = Field(default_factory=ImagePolicy)
+    training: TrainingPolicy = Field(default_factory=TrainingPolicy)
 
 
 @dataclass(frozen=True)
@@ -737,4 +760,7 @@ def read_policy(text: bytes, name: str) -> Policy:
     if name == DEFAULT and policy.deployment.endpoint is not None:
         found = "names an endpoint, which all groups without a policy would share"
         raise Refused(Problem(f"{document}: deployment.endpoint", found, "name it in a group's own policy"))
+    if name == DEFAULT and policy.training.image is not None:
+        found = "names an image, with which all groups without a policy would be trained anew"
+        raise Refused(Problem(f"{document}: training.image", found, "name it in a group's own policy"))
     return policy

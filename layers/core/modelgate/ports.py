@@ -107,6 +107,9 @@ class Images(Protocol):
     def find(self, repository: str, which: str) -> Image | None:
         """What a tag or a digest names now; None where there is no such image."""
 
+    def newest(self, repository: str) -> Image | None:
+        """The image with a tag that was pushed last; None where there is none."""
+
     def home(self, repository: str) -> str | None:
         """The repository's URI, without a tag; None where there is none."""
 
@@ -203,8 +206,8 @@ class Table(Protocol):
             StaleRevision: one of them was written by somebody else since it was read.
         """
 
-    def query(self, pk: str, sk_prefix: str) -> list[Record]:
-        """All items of a key, in the order of their sort keys."""
+    def query(self, pk: str, sk_prefix: str = "") -> list[Record]:
+        """The items of a key whose sort keys begin so, in their order."""
 
 
 class Bus(Protocol):

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from functools import cache, cached_property, wraps
+from functools import cache, cached_property, partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from modelgate import collector, settings
@@ -42,6 +42,13 @@ if TYPE_CHECKING:
     from modelgate.policies import Policies
     from modelgate.ports import Bucket, Builds, Bus, Images, Registry, Table
     from modelgate.registry.registration import Registrar
+    from modelgate.training.finishing import TrainingFollower
+    from modelgate.training.ports import TrainingJobs
+    from modelgate.training.requesting import Trainer
+    from modelgate.training.retraining import Retrainer
+    from modelgate.transform.finishing import TransformFollower
+    from modelgate.transform.ports import TransformJobs
+    from modelgate.transform.requesting import Transformer
 
     T = TypeVar("T")
     E = TypeVar("E", bound=BaseModel)
@@ -154,6 +161,96 @@ class Runtime:
         )
 
     @_part
+    def trainer(self) -> Trainer:
+        from modelgate.console import page_of_training_job
+        from modelgate.images.choice import Chooser
+        from modelgate.training.requesting import Trainer
+        from modelgate.training.runs import TrainingRuns
+
+        told = self._settings
+        return Trainer(
+            bucket=self._bucket,
+            runs=TrainingRuns(self._table),
+            jobs=self._training_jobs,
+            chooser=Chooser(told.account, told.region, lambda: self._images),
+            policies=self._policies,
+            bus=self._bus,
+            page_of=partial(page_of_training_job, told.partition, told.region),
+            stack=told.stack,
+            role=settings.read(settings.TrainingSettings, self._environ).training_role_arn,
+            region=told.region,
+            clock=self._clock,
+        )
+
+    @_part
+    def training_follower(self) -> TrainingFollower:
+        from modelgate.console import page_of_training_job
+        from modelgate.training.finishing import TrainingFollower
+        from modelgate.training.runs import TrainingRuns
+
+        told = self._settings
+        return TrainingFollower(
+            bucket=self._bucket,
+            runs=TrainingRuns(self._table),
+            jobs=self._training_jobs,
+            trainer=lambda: self.trainer,
+            bus=self._bus,
+            page_of=partial(page_of_training_job, told.partition, told.region),
+            stack=told.stack,
+            clock=self._clock,
+        )
+
+    @_part
+    def retrainer(self) -> Retrainer:
+        from modelgate.training.retraining import Retrainer
+        from modelgate.training.runs import TrainingRuns
+
+        return Retrainer(
+            bucket=self._bucket,
+            runs=TrainingRuns(self._table),
+            policies=self._policies,
+            directory=self._directory,
+            bus=self._bus,
+        )
+
+    @_part
+    def transformer(self) -> Transformer:
+        from modelgate.console import page_of_transform_job
+        from modelgate.transform.requesting import Transformer
+        from modelgate.transform.runs import TransformRuns
+
+        told = self._settings
+        return Transformer(
+            bucket=self._bucket,
+            runs=TransformRuns(self._table),
+            jobs=self._transform_jobs,
+            registry=self._registry,
+            governor=self._governor,
+            bus=self._bus,
+            page_of=partial(page_of_transform_job, told.partition, told.region),
+            stack=told.stack,
+            clock=self._clock,
+        )
+
+    @_part
+    def transform_follower(self) -> TransformFollower:
+        from modelgate.console import page_of_transform_job
+        from modelgate.transform.finishing import TransformFollower
+        from modelgate.transform.runs import TransformRuns
+
+        told = self._settings
+        return TransformFollower(
+            bucket=self._bucket,
+            runs=TransformRuns(self._table),
+            jobs=self._transform_jobs,
+            transformer=lambda: self.transformer,
+            bus=self._bus,
+            page_of=partial(page_of_transform_job, told.partition, told.region),
+            stack=told.stack,
+            clock=self._clock,
+        )
+
+    @_part
     def decisions(self) -> Decisions:
         from modelgate.deployment.decisions import Decisions
 
@@ -194,7 +291,11 @@ class Runtime:
             states=self._states,
             directory=self._directory,
             registry=self._registry,
-            publisher=self.publisher,
+            work={
+                "builds": lambda _, __: [each.image for each in self.publisher.sweep()],
+                "training": lambda *told: [each.run for each in self.training_follower.sweep(*told)],
+                "transforms": lambda *told: [each.run for each in self.transform_follower.sweep(*told)],
+            },
             stack=self._settings.stack,
             clock=self._clock,
         )
@@ -296,6 +397,24 @@ class Runtime:
         client = self._session.client
         bucket = self._settings.bucket
         return CodeBuildBuilds(client("codebuild"), lambda: client("logs"), project, bucket)
+
+    @_part
+    def _training_jobs(self) -> TrainingJobs:
+        from modelgate.aws.training_jobs import SageMakerTraining
+
+        client = self._session.client
+        return SageMakerTraining(self._sagemaker, lambda: client("logs"), self._settings.stack)
+
+    @_part
+    def _transform_jobs(self) -> TransformJobs:
+        from modelgate.aws.transform_jobs import SageMakerTransforms
+
+        told = self._settings
+        role = settings.read(settings.DeploymentSettings, self._environ).execution_role_arn
+        client = self._session.client
+        return SageMakerTransforms(
+            self._sagemaker, lambda: client("logs"), told.sagemaker_arn, told.stack, role
+        )
 
     @_part
     def _policies(self) -> Policies:

@@ -15,6 +15,7 @@ _PREFIX = "MODELGATE_"
 _ARNS = {
     "sagemaker_arn": re.compile(r"arn:[^:]+:sagemaker:[^:]+:[0-9]{12}"),
     "execution_role_arn": re.compile(r"arn:[^:]+:iam::[0-9]{12}:role/.+"),
+    "training_role_arn": re.compile(r"arn:[^:]+:iam::[0-9]{12}:role/.+"),
 }
 
 
@@ -59,6 +60,13 @@ class DeploymentSettings:
 
 
 @dataclass(frozen=True)
+class TrainingSettings:
+    """What the functions that start training jobs are told besides: the role of those jobs."""
+
+    training_role_arn: str
+
+
+@dataclass(frozen=True)
 class BuildSettings:
     """What the functions that build images are told besides.
 
@@ -69,7 +77,7 @@ class BuildSettings:
     builder: str
 
 
-S = TypeVar("S", FunctionSettings, DeploymentSettings, BuildSettings)
+S = TypeVar("S", FunctionSettings, DeploymentSettings, TrainingSettings, BuildSettings)
 
 
 def read(model: type[S], environ: Mapping[str, str]) -> S:

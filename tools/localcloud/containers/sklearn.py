@@ -1,4 +1,4 @@
-"""Stands in for ``sagemaker-scikit-learn``: script mode only."""
+"""Stands in for ``sagemaker-scikit-learn``, which serves and trains with scripts only."""
 
 from __future__ import annotations
 
@@ -26,7 +26,18 @@ def load() -> Invocation:
     return invocation(script(), input_fn, predict_fn, arrays.encode)
 
 
+def main(arguments: list[str]) -> None:
+    """What the container does with its argument."""
+    match arguments:
+        case ["serve"]:
+            serve(load)
+        case ["train"]:
+            from localcloud.containers.training import train
+
+            sys.exit(train())
+        case _:
+            sys.exit("usage: python -m localcloud.containers.sklearn serve|train")
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] != ["serve"]:
-        sys.exit("usage: python -m localcloud.containers.sklearn serve")
-    serve(load)
+    main(sys.argv[1:])

@@ -113,7 +113,19 @@ def _libsvm(body: bytes) -> Any:
         return xgboost.DMatrix(f"{file.name}?format=libsvm")
 
 
+def main(arguments: list[str]) -> None:
+    """What the container does with its argument."""
+    match arguments:
+        case ["serve"]:
+            serve(load)
+        case ["train"]:
+            from localcloud.containers.training import train
+            from localcloud.containers.xgboost_algorithm import fit
+
+            sys.exit(train(algorithm=fit))
+        case _:
+            sys.exit("usage: python -m localcloud.containers.xgboost serve|train")
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] != ["serve"]:
-        sys.exit("usage: python -m localcloud.containers.xgboost serve")
-    serve(load)
+    main(sys.argv[1:])

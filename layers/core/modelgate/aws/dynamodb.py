@@ -36,13 +36,15 @@ class DynamoTable:
         with translated("TransactWriteItems"):
             self._client.transact_write_items(TransactItems=[{"Put": self._put(each)} for each in records])
 
-    def query(self, pk: str, sk_prefix: str) -> list[Record]:
+    def query(self, pk: str, sk_prefix: str = "") -> list[Record]:
         records: list[Record] = []
+        # DynamoDB takes no empty text for a key.
+        begins = {":sk": {"S": sk_prefix}} if sk_prefix else {}
         with translated("Query"):
             pages = self._client.get_paginator("query").paginate(
                 TableName=self._name,
-                KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
-                ExpressionAttributeValues={":pk": {"S": pk}, ":sk": {"S": sk_prefix}},
+                KeyConditionExpression=f"pk = :pk{' AND begins_with(sk, :sk)' if begins else ''}",
+                ExpressionAttributeValues={":pk": {"S": pk}, **begins},
                 ConsistentRead=True,
             )
             for page in pages:

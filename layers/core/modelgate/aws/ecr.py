@@ -49,15 +49,21 @@ class EcrImages:
                 answer = self._client.describe_images(repositoryName=repository, imageIds=[named])
         except NotFound:
             return None
-        found = answer["imageDetails"][0]
-        return Image(
-            repository=repository,
-            digest=found["imageDigest"],
-            tags=tuple(found.get("imageTags", ())),
-            size=found.get("imageSizeInBytes", 0),
-            pushed_at=found["imagePushedAt"],
-            scan=_scan(found),
-        )
+        return _image(repository, answer["imageDetails"][0])
+
+    def newest(self, repository: str) -> Image | None:
+        found: list[ImageDetailTypeDef] = []
+        try:
+            with translated("DescribeImages"):
+                pages = self._client.get_paginator("describe_images").paginate(
+                    repositoryName=repository, filter={"tagStatus": "TAGGED"}
+                )
+                for page in pages:
+                    found += page["imageDetails"]
+        except NotFound:
+            return None
+        last = max(found, key=lambda each: each["imagePushedAt"], default=None)
+        return _image(repository, last) if last else None
 
     def home(self, repository: str) -> str | None:
         found = self._repository(repository)
@@ -109,6 +115,17 @@ class EcrImages:
                 raise
             return found
         return made["repositoryUri"], made["repositoryArn"]
+
+
+def _image(repository: str, found: ImageDetailTypeDef) -> Image:
+    return Image(
+        repository=repository,
+        digest=found["imageDigest"],
+        tags=tuple(found.get("imageTags", ())),
+        size=found.get("imageSizeInBytes", 0),
+        pushed_at=found["imagePushedAt"],
+        scan=_scan(found),
+    )
 
 
 def _scan(found: ImageDetailTypeDef) -> Scan | None:

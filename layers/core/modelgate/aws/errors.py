@@ -80,6 +80,8 @@ _BY_CODE: dict[str, type[AwsError]] = {
 _BY_WORDS: tuple[tuple[str, type[AwsError]], ...] = (
     ("could not find", NotFound),
     ("does not exist", NotFound),
+    # Of a job that it does not know.
+    ("requested resource not found", NotFound),
     ("cannot create already existing", AlreadyExists),
     ("already exists", AlreadyExists),
 )

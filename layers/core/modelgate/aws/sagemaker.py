@@ -217,6 +217,10 @@ def _package(answer: DescribeModelPackageOutputTypeDef) -> ModelPackage:
         description=answer.get("ApprovalDescription", ""),
         metadata=answer.get("CustomerMetadataProperties", {}),
         modified_by=_editor(answer),
+        in_a_folder=any(
+            "ModelDataSource" in container
+            for container in answer.get("InferenceSpecification", {}).get("Containers", [])
+        ),
     )
 
 

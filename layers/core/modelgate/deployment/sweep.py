@@ -19,10 +19,9 @@ from modelgate.restarting import restarting
 from modelgate.values import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from modelgate.builds.publishing import Publisher
     from modelgate.deployment.executor import Execution
     from modelgate.deployment.governing import Governor
     from modelgate.deployment.reconcile import Reconciler
@@ -45,20 +44,23 @@ class SweepReport:
         repaired: by endpoint, the planner's steps that were carried out.
         trouble: by endpoint or group, what kept it from being visited to the end.
         counts: figures for CloudWatch: ``Stuck`` endpoints are those that a person should look at.
-        built: the images of builds whose events were lost.
+        finished: by kind of work, what was at its end without anybody having heard of it: the images of
+            builds, and the runs of training and transform jobs.
     """
 
     visited: tuple[str, ...]
     repaired: dict[str, tuple[str, ...]] = field(default_factory=dict)
     trouble: dict[str, str] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
-    built: tuple[str, ...] = ()
+    finished: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Sweep:
     """The use case of `sweep_due`.
 
     Args:
+        work: what else could have lost an event, by its name: a look after all of it, for all groups, which
+            returns what was at its end.
         stack: the stack's name; versions that it registered are deployed under the default policy too.
         clock: the time, in UTC.
     """
@@ -71,7 +73,7 @@ class Sweep:
         states: EndpointStates,
         directory: Directory,
         registry: Registry,
-        publisher: Publisher,
+        work: Mapping[str, Callable[[Sequence[str], Invocation], Sequence[str]]],
         stack: str,
         clock: Callable[[], datetime],
     ) -> None:
@@ -80,12 +82,12 @@ class Sweep:
         self._states = states
         self._directory = directory
         self._registry = registry
-        self._publisher = publisher
+        self._work = work
         self._stack = stack
         self._clock = clock
 
     def run(self, invocation: Invocation) -> SweepReport:
-        """Visits every group, every endpoint, and the last builds; the trouble of one keeps no other waiting.
+        """Visits every group, every endpoint, and the last jobs; the trouble of one keeps no other waiting.
 
         Raises:
             AwsError: the directory cannot be read.
@@ -106,22 +108,31 @@ class Sweep:
                     seen[report.endpoint.lower()] = (report, overdue)
 
         stuck: set[str] = set()
-        for group in self._directory.groups():
+        groups = self._directory.groups()
+        for group in groups:
             visit(group, partial(self._of_group, group, invocation))
         for endpoint in self._directory.endpoints():
             if endpoint.lower() not in seen:
                 visit(endpoint, partial(self._of_endpoint, endpoint, invocation))
-        built: list[str] = []
-        try:
-            built = [each.image for each in self._publisher.sweep()]
-        except AwsError as error:
-            trouble["builds"] = str(error)
+        finished = self._look_after_work(groups, invocation, trouble)
         reports = [report for report, _ in seen.values()]
         stuck |= {report.endpoint for report, overdue in seen.values() if overdue or "Tell" in report.did}
         repaired = {each.endpoint: each.did for each in reports if set(each.did) - _NO_REPAIRS}
         counts = {"Stuck": len(stuck), "Visited": len(reports)}
         visited = tuple(each.endpoint for each in reports)
-        return SweepReport(visited, repaired, trouble, counts, tuple(built))
+        return SweepReport(visited, repaired, trouble, counts, finished)
+
+    def _look_after_work(
+        self, groups: Sequence[str], invocation: Invocation, trouble: dict[str, str]
+    ) -> dict[str, tuple[str, ...]]:
+        finished = {}
+        for name, look in self._work.items():
+            try:
+                if found := look(groups, invocation):
+                    finished[name] = tuple(found)
+            except (AwsError, NotYet) as error:
+                trouble[name] = str(error)
+        return finished
 
     def _visit(self, look: Callable[[], Execution | None], invocation: Invocation) -> tuple[Report, bool]:
         overdue = False

@@ -27,6 +27,33 @@ class InspectionPaused(Envelope):
         return SubmissionId(self.detail.group, self.detail.submission)
 
 
+class _ImagePublishedDetail(Event):
+    image: str
+    digest: str
+    uri: str
+
+
+class ImagePublished(Envelope):
+    """An announcement of Modelgate's own: a build is over, and its image can be used."""
+
+    source: Literal["modelgate"]
+    detail_type: Literal["Image Published"] = Field(alias="detail-type")
+    detail: _ImagePublishedDetail
+
+    @property
+    def image(self) -> str:
+        return self.detail.image
+
+    @property
+    def digest(self) -> str:
+        return self.detail.digest
+
+    @property
+    def uri(self) -> str:
+        """The image's URI with its digest."""
+        return self.detail.uri
+
+
 class Instruction(Event):
     """What the `modelgate` command invokes a function with. It is Modelgate's own, no event of AWS.
 

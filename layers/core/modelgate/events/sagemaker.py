@@ -75,3 +75,37 @@ class EndpointStateChange(Envelope):
     source: Literal["aws.sagemaker"]
     detail_type: Literal["SageMaker Endpoint State Change"] = Field(alias="detail-type")
     detail: _EndpointDetail
+
+
+class _TrainingJobDetail(Event):
+    job: str = Field(alias="TrainingJobName")
+    status: str = Field(alias="TrainingJobStatus")
+
+
+class TrainingJobStateChange(Envelope):
+    """Amazon SageMaker: "SageMaker Training Job State Change"."""
+
+    source: Literal["aws.sagemaker"]
+    detail_type: Literal["SageMaker Training Job State Change"] = Field(alias="detail-type")
+    detail: _TrainingJobDetail
+
+    @property
+    def job(self) -> str:
+        return self.detail.job
+
+
+class _TransformJobDetail(Event):
+    job: str = Field(alias="TransformJobName")
+    status: str = Field(alias="TransformJobStatus")
+
+
+class TransformJobStateChange(Envelope):
+    """Amazon SageMaker: "SageMaker Transform Job State Change"."""
+
+    source: Literal["aws.sagemaker"]
+    detail_type: Literal["SageMaker Transform Job State Change"] = Field(alias="detail-type")
+    detail: _TransformJobDetail
+
+    @property
+    def job(self) -> str:
+        return self.detail.job

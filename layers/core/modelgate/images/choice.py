@@ -14,6 +14,7 @@ from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from modelgate.builds.findings import MaxSeverity
+    from modelgate.images.catalog import Scope
     from modelgate.manifest import Container
     from modelgate.ports import Image, Images
 
@@ -37,6 +38,7 @@ class Chooser:
         instance_types: Iterable[str],
         where: str,
         max_severity: MaxSeverity | None = None,
+        scope: Scope = "inference",
     ) -> str:
         """The image's URI; one of the account's own by its digest.
 
@@ -44,6 +46,7 @@ class Chooser:
             instance_types: on which the container is to run, the policy's first.
             where: the container's place in the manifest.
             max_severity: the worst finding that the policy allows in an image of the account's own.
+            scope: what the container is for.
 
         Raises:
             Refused: there is no such image, or not for all of the instance types, or a scan found too much.
@@ -51,7 +54,7 @@ class Chooser:
         """
         if container.image is not None:
             return self._named(container.image, f"{where}.image", max_severity)
-        return prebuilt(container, instance_types, self.region, where)
+        return prebuilt(container, instance_types, self.region, where, scope)
 
     def _named(self, image: str, where: str, max_severity: MaxSeverity | None) -> str:
         named = reference(image)
@@ -68,10 +71,13 @@ class Chooser:
         home = images.home(named.repository)
         if where_it_lies is None and named.registry not in {None, (home or "").partition("/")[0]}:
             return image  # no registry of AWS's
-        which = named.digest or named.tag or "latest"
-        there = images.find(named.repository, which) if home else None
+        which = named.digest or named.tag
+        # Tags of builds never move, so a name alone means what was built last.
+        there = None
+        if home:
+            there = images.find(named.repository, which) if which else images.newest(named.repository)
         if there is None:
-            name = f"{named.repository}{'@' if named.digest else ':'}{which}"
+            name = f"{named.repository}{'@' if named.digest else ':' if which else ''}{which or ''}"
             found = f"there is no image {name} in the account's registry"
             mend = "push it first (modelgate build does), or name one that is there"
             raise Refused(Problem(where, found, mend))
@@ -97,7 +103,13 @@ def _check_findings(image: Image, worst: MaxSeverity | None, where: str) -> None
         raise Refused(Problem(where, found, mend))
 
 
-def prebuilt(container: Container, instance_types: Iterable[str], region: str, where: str) -> str:
+def prebuilt(
+    container: Container,
+    instance_types: Iterable[str],
+    region: str,
+    where: str,
+    scope: Scope = "inference",
+) -> str:
     """The image that the catalog has for a container.
 
     Raises:
@@ -112,6 +124,7 @@ def prebuilt(container: Container, instance_types: Iterable[str], region: str, w
             version,
             region=region,
             instance_type=kind,
+            scope=scope,
             py_version=container.py_version,
             base_framework_version=container.base_framework_version,
             where=f"{where}.{field}",

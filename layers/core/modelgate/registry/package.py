@@ -49,6 +49,7 @@ class ModelPackage:
         description: ApprovalDescription.
         metadata: CustomerMetadataProperties.
         modified_by: who edited it last; empty where SageMaker does not tell.
+        in_a_folder: whether one of its containers is served from a folder of files, and not from a tarball.
     """
 
     group: str
@@ -59,6 +60,7 @@ class ModelPackage:
     description: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     modified_by: str = ""
+    in_a_folder: bool = False
 
     @property
     def approved(self) -> bool:

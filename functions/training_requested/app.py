@@ -1,0 +1,13 @@
+"""A training job is asked for: its document is read, and the job is started or refused."""
+
+from modelgate import collector
+
+with collector.paused():
+    from modelgate.events.s3 import ObjectCreated
+    from modelgate.runtime import Runtime, handles
+    from modelgate.training.runs import Summary
+
+
+@handles(ObjectCreated)
+def handler(uploaded: ObjectCreated, runtime: Runtime) -> Summary:
+    return runtime.trainer.receive(uploaded.key, runtime.invocation)

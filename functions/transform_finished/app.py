@@ -1,0 +1,13 @@
+"""A batch transform is over: where its answers lie is told, or why it failed."""
+
+from modelgate import collector
+
+with collector.paused():
+    from modelgate.events.sagemaker import TransformJobStateChange
+    from modelgate.runtime import Runtime, handles
+    from modelgate.transform.runs import Summary
+
+
+@handles(TransformJobStateChange)
+def handler(changed: TransformJobStateChange, runtime: Runtime) -> Summary:
+    return runtime.transform_follower.job_changed(changed.job)

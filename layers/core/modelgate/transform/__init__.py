@@ -1,0 +1,1 @@
+"""Batch transform: predictions for many inputs at once, by a version of the registry."""

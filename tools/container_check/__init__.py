@@ -1,0 +1,1 @@
+"""Runs a container of one's own through what SageMaker demands of one, before SageMaker does."""
