@@ -21,7 +21,7 @@ import pytest
 from docker import DockerClient
 from docker.errors import ImageNotFound
 
-from localcloud import Pace
+from localcloud import LocalCloud, Pace
 from localcloud.training.channels import Channel, LocalFolder
 from localcloud.training.docker_hosts import DockerCluster, image_for
 from localcloud.training.job import Attempt, Ended, Outcome, TrainingDescription, run_in_folder
@@ -30,6 +30,8 @@ from tests.docker.conftest import BASE_IMAGE, BuildImage
 from tests.docker.test_serving import Serving, pushed
 from tests.integration.test_local_cloud_small_stack import TEMPLATE, small_stack
 from tests.integration.test_local_cloud_training import Training, went_through
+from tests.simulation.chain import Chain
+from tests.unit.sources import zipped
 
 # What it does is a hyperparameter.
 TRAIN = """
@@ -139,6 +141,25 @@ aws = http.client.HTTPConnection(urllib.parse.urlsplit(os.environ["AWS_ENDPOINT_
 aws.request("GET", "/")
 print("AWS answers with", aws.getresponse().status, flush=True)
 """
+
+LEARNS = """
+rows = (ML / "input/data/train/rows.csv").read_text()
+(ML / "model/learnt.json").write_text(json.dumps([NAME, rows]))
+print("accuracy=0.95;", flush=True)
+"""
+LEARNS_ON_ROWS = {
+    "container": {"image": "oak"},
+    "hyperparameters": {"script": json.dumps(LEARNS)},
+    "data": {"train": "data/"},
+    "instances": {"type": "ml.m5.large"},
+    "time_limit_seconds": 60,
+    "metrics": [{"name": "accuracy", "regex": "accuracy=([0-9.]+);"}],
+    "serve": {
+        "content_types": ["text/csv"],
+        "response_types": ["text/csv"],
+        "smoke_test": {"content_type": "text/csv", "body": "5.1,3.5", "expect": "setosa"},
+    },
+}
 
 # As the small stack, but that the execution role lists, writes and pulls.
 TRAINS = TEMPLATE.replace(
@@ -493,3 +514,41 @@ def test_a_job_runs_an_image_of_the_local_clouds_own_registry_and_its_containers
     # Of the second try, which began with what the first one had kept.
     assert log == ["step 1 is kept", "AWS answers with 200"]
     assert all_of(engine, "resumes") == []
+
+
+def content_of(cloud: LocalCloud, url: str, name: str) -> Any:
+    """What a JSON file of an archive in S3 holds."""
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    with cloud.client("s3").get_object(Bucket=bucket, Key=key)["Body"] as body:
+        archive = io.BytesIO(body.read())
+    with tarfile.open(fileobj=archive) as tar:
+        file = tar.extractfile(name)
+        assert file is not None
+        return json.load(file)
+
+
+def test_a_new_build_of_an_image_trains_its_group_again_on_the_same_data() -> None:
+    rules = {"gate": {"metrics": [{"name": "accuracy", "goal": "maximize", "at_least": 0.9}]}}
+    with LocalCloud(Path("template.yaml")) as cloud:
+        chain = Chain(cloud, "trees", json.dumps({**rules, "training": {"image": "oak"}}))
+
+        def build(name: str) -> str:
+            files = {"Dockerfile": DOCKERFILE, "train.py": f"NAME = {name!r}\n{TRAIN}"}
+            chain.upload(f"sources/oak/{name}.zip", zipped(files))
+            cloud.settle(120)
+            told = [each["detail"] for each in cloud.events_seen if each["detail-type"] == "Image Published"]
+            return str(told[-1]["uri"])
+
+        first = build("summer")
+        chain.upload("training/trees/june/data/rows.csv", b"1,2")
+        chain.upload("training/trees/june/job.yaml", json.dumps(LEARNS_ON_ROWS).encode())
+        cloud.settle(60)
+        assert [*chain.versions()] == [1], chain.news()
+        second = build("winter")
+
+        made = [chain.package(version)["InferenceSpecification"]["Containers"][0] for version in (1, 2)]
+        assert [each["Image"] for each in made] == [first, second]
+        learnt = [content_of(cloud, each["ModelDataUrl"], "learnt.json") for each in made]
+        assert learnt == [["summer", "1,2"], ["winter", "1,2"]]
+        digits = second.partition("@sha256:")[2][:12]
+        assert chain.report(f"june-{digits}")

@@ -48,7 +48,7 @@ class Memory:
         self.watch = FakeWatch(self.calls, self.sagemaker)
         self.container_logs = FakeContainerLogs(self.calls, self.sagemaker)
         self.training_jobs = FakeTrainingJobs(self.calls, self.clock, self.bucket)
-        self.transform_jobs = FakeTransformJobs(self.calls, self.clock, self.bucket)
+        self.transform_jobs = FakeTransformJobs(self.calls, self.clock, self.bucket, self.sagemaker)
 
 
 class _Silent(Journal):

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from modelgate.errors import AlreadyExists
+from modelgate.errors import AlreadyExists, Invalid, NotFound
 from modelgate.ports import LogLine
 from modelgate.transform.ports import Job
 
 if TYPE_CHECKING:
     from modelgate.transform.order import TransformOrder
     from tests.fakes.aws import Calls, Clock, FakeBucket
+    from tests.fakes.sagemaker import FakeSageMaker
 
 ARN = "arn:aws:sagemaker:eu-central-1:123456789012:transform-job/"
 
@@ -28,6 +29,7 @@ class FakeTransformJobs:
     calls: Calls
     clock: Clock
     bucket: FakeBucket
+    registry: FakeSageMaker
     models: dict[str, int] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
     orders: dict[str, TransformOrder] = field(default_factory=dict)
@@ -74,11 +76,17 @@ class FakeTransformJobs:
     def _make_model(self, order: TransformOrder) -> None:
         if order.name in self.models:
             raise AlreadyExists("CreateModel", "ValidationException", "Cannot create already existing model")
+        if order.version not in self.registry.versions(order.group):
+            raise NotFound("CreateModel", "ValidationException", "ModelPackage does not exist")
+        if not self.registry.package(order.group, order.version).approved:
+            raise Invalid("CreateModel", "ValidationException", f"version {order.version} is not approved")
         self.models[order.name] = order.version
 
     def _start(self, order: TransformOrder) -> None:
         if order.name in self.jobs:
             raise AlreadyExists("CreateTransformJob", "ResourceInUse", "Job name must be unique")
+        if order.name not in self.models:
+            raise NotFound("CreateTransformJob", "ValidationException", f"Could not find model {order.name}")
         self.orders[order.name] = order
         self.jobs[order.name] = Job(
             name=order.name,

@@ -169,6 +169,16 @@ def test_a_transform_that_cannot_be_is_refused(chain: Chain, changes: dict[str, 
     assert any(reason in each for each in refused["reasons"]), refused
 
 
+def test_of_a_transform_that_sagemaker_refuses_nothing_is_left(chain: Chain) -> None:
+    chain.deploy("tree")
+    transform(chain, "refused", b"1,2\n", filters={"input": "$.an_id"})
+    chain.cloud.settle()
+    (refused,) = told(chain, "Transform Refused")
+    assert "SageMaker does not take the job" in refused["message"]
+    models = chain.cloud.client("sagemaker").list_models(NameContains=f"{chain.group}-refused")["Models"]
+    assert models == []
+
+
 def test_a_transform_that_failed_says_which_record_it_was(chain: Chain) -> None:
     chain.deploy("tree", SCRIPT.replace("return f", "int(data[0])\n    return f"))
     transform(chain, "bad", b"5.1,3.5\nx,2.2\n", invocation={"retries": 0})

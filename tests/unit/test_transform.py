@@ -186,6 +186,15 @@ def test_what_sagemaker_does_not_take_is_refused_and_leaves_nothing(desk: Desk) 
     assert desk.jobs.models == {}
 
 
+def test_a_version_that_is_rejected_in_the_meantime_does_not_predict(desk: Desk) -> None:
+    version = desk.go_live()
+    desk.calls.before("CreateModel", lambda: desk.sagemaker.decide("iris", version, "Rejected"))
+    desk.receive(desk.upload(document(version=version)))
+    assert desk.bus.kinds() == ["Transform Refused"]
+    assert "SageMaker does not take the job: version 1 is not approved" in desk.message
+    assert not desk.started
+
+
 # ── jobs that fail or are stopped ─────────────────────────────────────────────────────────────────
 def test_a_failure_is_told_with_its_reason_and_what_the_log_says(desk: Desk) -> None:
     desk.go_live()
@@ -281,6 +290,23 @@ def test_a_quota_is_waited_for(desk: Desk) -> None:
     assert len(desk.started) == 1
 
 
+@pytest.mark.parametrize("again", ["another version", "a mistake", "rejected"])
+def test_what_was_made_for_a_job_that_never_started_is_cleared_away(desk: Desk, again: str) -> None:
+    version = desk.go_live()
+    desk.calls.fail("CreateTransformJob", LimitReached("CreateTransformJob", "ResourceLimitExceeded", "0"))
+    with pytest.raises(LimitReached):
+        desk.receive(desk.upload(document(version=version)))
+    desk.clock.forward(900)
+    if again == "rejected":
+        desk.sagemaker.decide("iris", version, "Rejected")
+    else:
+        changes = {"strategy": "all"} if again == "a mistake" else {"strategy": "single_record"}
+        desk.upload_document(document(**changes))
+    desk.sweep_transforms()
+    assert list(desk.jobs.models) == desk.started
+    assert desk.item.status.value == ("transforming" if again == "another version" else "refused")
+
+
 def test_jobs_of_others_are_none_of_ours(desk: Desk) -> None:
     job = _carried_out(desk)
     desk.jobs.jobs[job] = replace(desk.jobs.jobs[job], environment={"MODELGATE_STACK": "other"})
@@ -319,7 +345,9 @@ def test_the_trouble_of_one_run_keeps_no_other_waiting(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("error", [Crash(), TimedOut("x", "y", "no answer")])
+@pytest.mark.parametrize(
+    "error", [Crash(), TimedOut("x", "y", "no answer"), Throttled("x", "y", "slow down")], ids=repr
+)
 def test_whatever_goes_wrong_a_job_is_started_once_and_told_of(error: BaseException, after: bool) -> None:
     for number in count(1):
         desk = Desk()
@@ -341,16 +369,20 @@ def test_whatever_goes_wrong_a_job_is_started_once_and_told_of(error: BaseExcept
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_whatever_goes_wrong_an_outcome_is_told_and_its_model_deleted(after: bool) -> None:
+@pytest.mark.parametrize("error", [Crash(), TimedOut("x", "y", "no answer")], ids=repr)
+def test_whatever_goes_wrong_an_outcome_is_told_and_its_model_deleted(
+    error: BaseException, after: bool
+) -> None:
     for number in count(1):
         desk = Desk()
         _carried_out(desk)
         before = len(desk.calls.made)
-        desk.calls.fail(number, TimedOut("x", "y", "no answer"), after=after)
+        desk.calls.fail(number, error, after=after)
         desk.as_lambda_does(lambda _, desk=desk: desk.finished())  # type: ignore[misc]
         if len(desk.calls.made) - before < number:
             return
         assert set(desk.bus.kinds()) == {"Transform Started", "Transform Finished"}
+        assert len({each.id for each in desk.bus.announced}) == 2
         assert desk.jobs.models == {}
         assert not desk.item.owes_something
 

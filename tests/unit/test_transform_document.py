@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 import pytest
 from botocore.validate import ParamValidator
-from hypothesis import given, reject
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from localcloud import constraints
@@ -219,6 +219,7 @@ RUNS = st.builds(
 )
 
 
+@settings(max_examples=60)
 @given(content=DOCUMENTS, run=RUNS)
 def test_whatever_passes_here_passes_at_sagemaker(content: dict[str, Any], run: RunId) -> None:
     try:

@@ -113,12 +113,15 @@ class Transformer:
             owned_until=invocation.until,
             revision=run.revision if run else 0,
         )
+        left = run.model if run else ""  # by a claim whose job could not be started
         try:
             job = read_job(text)
             claim = replace(claim, version=self._version(where, job), model=claim.job)
             self._expect_input(where, job)
         except Refused as refused:
-            return self._refuse(replace(claim, model=""), refused)
+            return self._refuse(replace(claim, model=left), refused)
+        if left not in {"", claim.model}:
+            self._jobs.remove_model(left)
         told = order(
             where,
             job,
