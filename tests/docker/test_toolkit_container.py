@@ -274,7 +274,7 @@ def test_codebuild_builds_it_and_an_endpoint_serves_a_model(
     assert_serves(chain)
 
 
-def test_job_yaml_trains_it_and_an_endpoint_serves_the_model(cloud: LocalCloud) -> None:
+def test_job_yaml_trains_it_an_endpoint_serves_the_model_and_a_transform_asks_it(cloud: LocalCloud) -> None:
     chain = group(cloud, "irises")
     # What `modelgate train` does: the document is last.
     for file in [*sorted((SOURCE / "data").rglob("*.csv")), SOURCE / "job.yaml"]:
@@ -286,6 +286,7 @@ def test_job_yaml_trains_it_and_an_endpoint_serves_the_model(cloud: LocalCloud) 
     assert told["TrainingJobStatus"] == "Completed", told.get("FailureReason")
     assert {each["MetricName"] for each in told["FinalMetricDataList"]} == {"accuracy", "log_loss"}
     assert_serves(chain)
+    assert_transforms(chain)
 
 
 def assert_serves(chain: Chain) -> None:
@@ -294,3 +295,19 @@ def assert_serves(chain: Chain) -> None:
     chain.approve(version)
     chain.cloud.settle(120)
     assert json.loads(chain.ask("5.1,3.5,1.4,0.2")) == {"predictions": ["setosa"]}
+
+
+def assert_transforms(chain: Chain) -> None:
+    """A batch transform answers as the endpoint does."""
+    rows = ["5.1,3.5,1.4,0.2", "6.6,3.0,5.7,2.2"]
+    put(chain.cloud, "transforms/irises/june/input/rows.csv", "\n".join(rows).encode())
+    given = {"location": "input/", "content_type": "text/csv", "split": "line"}
+    asked = {"input": given, "strategy": "single_record"}
+    put(chain.cloud, "transforms/irises/june/job.yaml", json.dumps(asked).encode())
+    chain.cloud.settle(120)
+    assert "Transform Finished" in chain.news(), chain.announcements()[-1]["detail"]
+    found = chain.cloud.client("s3").get_object(
+        Bucket=chain.cloud.outputs["Bucket"], Key="transformed/irises/june/rows.csv.out"
+    )
+    answers = [json.loads(line) for line in found["Body"].read().splitlines()]
+    assert answers == [json.loads(chain.ask(row)) for row in rows]
