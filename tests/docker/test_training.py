@@ -486,10 +486,10 @@ def test_without_an_engine_a_folder_is_refused(sources: Path, monkeypatch: pytes
 # ── on the local cloud ────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.fixture(scope="module")
-def training(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Training]:
+@pytest.fixture
+def training(tmp_path: Path) -> Iterator[Training]:
     pace = Pace(training_stop_grace=0.5)
-    with small_stack(tmp_path_factory.mktemp("cloud"), template=TRAINS, pace=pace) as cloud:
+    with small_stack(tmp_path, template=TRAINS, pace=pace) as cloud:
         yield Training(cloud)
 
 
