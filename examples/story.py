@@ -24,7 +24,7 @@ from rich.text import Text
 
 from localcloud import LocalCloud, LocalCloudError, Pace
 from modelgate.errors import Refused
-from modelgate.training.job import JOB_FILE
+from modelgate.run import JOB_FILE
 from modelgate_cli.archive import write_tarball
 from modelgate_cli.training_folder import read as read_training_folder
 

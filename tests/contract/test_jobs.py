@@ -15,10 +15,10 @@ from localcloud import LocalCloud
 from modelgate.aws.training_jobs import SageMakerTraining
 from modelgate.aws.transform_jobs import SageMakerTransforms
 from modelgate.errors import AlreadyExists, Invalid, NotFound
+from modelgate.locations import of_url
+from modelgate.run import TrainingId, TransformId
 from modelgate.training import order as training_order
-from modelgate.training.job import RunId
 from modelgate.training.job import read_job as read_training
-from modelgate.training.locations import of_url
 from modelgate.training.order import TrainingOrder
 from modelgate.training.ports import TrainingJobs
 from modelgate.transform import job as transform_job
@@ -79,7 +79,7 @@ class Jobs:
 
     def training_order(self, group: str, script: str) -> TrainingOrder:
         """A job of a script in a tarball, which is uploaded."""
-        run = RunId(group, "first")
+        run = TrainingId(group, "first")
         self.world.upload(f"{run.folder}code.tar.gz", tarball({"train.py": script.encode()}))
         document = training.document(
             container={"image": SKLEARN},
@@ -102,7 +102,7 @@ class Jobs:
 
     def transform_order(self, group: str, version: int) -> TransformOrder:
         """A job over two rows, which are uploaded; each is asked alone, and once."""
-        run = transform_job.RunId(group, "june")
+        run = TransformId(group, "june")
         self.world.upload(f"{run.folder}input/rows.csv", ROWS)
         document = transform.document(strategy="single_record", invocation={"retries": 0})
         job = transform_job.read_job(document)

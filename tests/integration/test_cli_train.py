@@ -111,7 +111,10 @@ def test_from_data_to_a_version_that_answers_a_file(
     )
 
 
-def test_a_script_that_fails_ends_with_its_reason_and_its_log(terminal: Terminal, tmp_path: Path) -> None:
+def test_a_script_that_fails_ends_with_its_reason_and_its_log(
+    terminal: Terminal, cloud: Mapping[str, Any], tmp_path: Path
+) -> None:
+    policy(cloud, "asters")
     failed = terminal.run("train", folder_at(tmp_path / "empty", ""), "--group", "asters")
     assert failed.exit_code == 1
     lines = failed.stderr.splitlines()

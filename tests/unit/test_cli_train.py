@@ -24,7 +24,8 @@ from typer.testing import CliRunner
 from localcloud.training.hosts import HostSpec
 from modelgate.errors import Refused, Throttled
 from modelgate.manifest import read_manifest
-from modelgate.training.job import RunId, job_name, read_job
+from modelgate.run import TrainingId, job_name
+from modelgate.training.job import read_job
 from modelgate_cli import job_uploads, local_training, training, training_folder, transforming
 from modelgate_cli.complaints import INTERRUPTED, NO, TROUBLE, USAGE, Complaint
 from modelgate_cli.job_log import JobLog, Line
@@ -791,7 +792,7 @@ def test_who_may_not_look_at_jobs_sees_the_outcome_all_the_same(
 
 def test_nobody_has_to_wait(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     trained = desk.train(wait=False)
-    assert (trained.status, trained.job) == ("uploaded", job_name(RunId("iris", "first"), "v1"))
+    assert (trained.status, trained.job) == ("uploaded", job_name(TrainingId("iris", "first"), "v1"))
     training.show(trained, Screen(as_json=False))
     assert "without --no-wait, follows it" in capsys.readouterr().out
 

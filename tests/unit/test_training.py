@@ -11,7 +11,8 @@ import pytest
 from modelgate.errors import AwsError, Invalid, LimitReached, NotYet, Throttled, TimedOut
 from modelgate.manifest import read_manifest
 from modelgate.policy import read_policy
-from modelgate.training.job import RunId, job_name, read_job
+from modelgate.run import TrainingId, job_name
+from modelgate.training.job import read_job
 from tests.fakes.aws import Crash
 from tests.fakes.builds import REGISTRY
 from tests.fakes.tarballs import tarball
@@ -652,5 +653,5 @@ def test_a_policy_that_would_train_the_wrong_thing_is_refused(name: str, text: b
 
 
 def test_every_version_of_a_document_has_a_job_of_its_own() -> None:
-    names = {job_name(RUN, "v1"), job_name(RUN, "v2"), job_name(RunId("iris", "second"), "v1")}
+    names = {job_name(RUN, "v1"), job_name(RUN, "v2"), job_name(TrainingId("iris", "second"), "v1")}
     assert len(names) == 3

@@ -19,16 +19,10 @@ from modelgate import plain_yaml
 from modelgate.aws.training_jobs import request
 from modelgate.documents import validate
 from modelgate.errors import Refused
+from modelgate.locations import Location
+from modelgate.run import JOB_FILE, TrainingId, job_name
 from modelgate.training.hyperparameters import encoded
-from modelgate.training.job import (
-    ALGORITHMS,
-    JOB_FILE,
-    RunId,
-    TrainingJob,
-    job_name,
-    read_job,
-)
-from modelgate.training.locations import Location
+from modelgate.training.job import ALGORITHMS, TrainingJob, read_job
 from modelgate.training.order import order
 from modelgate.training.writing import written
 from tests.unit.training import REGION, ROLE, RUN, SERVE, document
@@ -259,7 +253,7 @@ def _shape() -> Shape:
     return shape
 
 
-def _request(job: TrainingJob, run: RunId = RUN) -> dict[str, Any]:
+def _request(job: TrainingJob, run: TrainingId = RUN) -> dict[str, Any]:
     name = job_name(run, "v1")
     source = Location("intake", run.trained_key(f"{name}/source/sourcedir.tar.gz")) if job.script else None
     image = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/trees@sha256:{'ab' * 32}"
@@ -364,14 +358,14 @@ REST = st.fixed_dictionaries(
 )
 DOCUMENTS = st.builds(lambda *parts: dict(ChainMap(*parts)), TRAINED_BY, REST, st.just({}) | TIMES)
 RUNS = st.builds(
-    RunId,
+    TrainingId,
     st.from_regex(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,30}", fullmatch=True),
     st.from_regex(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}", fullmatch=True),
 )
 
 
 @given(content=DOCUMENTS, run=RUNS)
-def test_whatever_passes_here_passes_at_sagemaker(content: dict[str, Any], run: RunId) -> None:
+def test_whatever_passes_here_passes_at_sagemaker(content: dict[str, Any], run: TrainingId) -> None:
     try:
         job = validate(content, TrainingJob, JOB_FILE)
     except Refused:

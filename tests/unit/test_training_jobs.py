@@ -15,7 +15,8 @@ from botocore.stub import Stubber
 
 from modelgate.aws.training_jobs import SageMakerTraining
 from modelgate.errors import AlreadyExists, AwsError, Invalid, LimitReached, NotFound
-from modelgate.training.job import RunId, read_job
+from modelgate.run import TrainingId
+from modelgate.training.job import read_job
 from modelgate.training.order import TrainingOrder, order
 from tests.unit.training import REGION, ROLE, document
 
@@ -80,7 +81,7 @@ def aws(services: Aws) -> Iterator[Aws]:
 
 def _order() -> TrainingOrder:
     return order(
-        RunId("iris", "first"),
+        TrainingId("iris", "first"),
         read_job(document(container={"image": "trees:v1"}, script=None)),
         name=NAME,
         image="trees",

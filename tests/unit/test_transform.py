@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from modelgate.errors import AwsError, Invalid, LimitReached, NotYet, Throttled, TimedOut
-from modelgate.transform.job import RunId, job_name
+from modelgate.run import TransformId, job_name
 from tests.fakes.aws import Crash
 from tests.unit.transform import FOLDER, LINES, RUN, Desk, document
 
@@ -338,7 +338,9 @@ def test_a_model_that_could_not_be_deleted_is_deleted_later(desk: Desk) -> None:
 
 def test_the_trouble_of_one_run_keeps_no_other_waiting(desk: Desk) -> None:
     _carried_out(desk)
-    other = desk.runs.save(replace(desk.item, id=RunId("iris", "aaa"), job="other", revision=0, effects=()))
+    other = desk.runs.save(
+        replace(desk.item, id=TransformId("iris", "aaa"), job="other", revision=0, effects=())
+    )
     desk.calls.fail("DescribeTransformJob", Throttled("DescribeTransformJob", "x", "slow down"))
     assert [each.run for each in desk.sweep_transforms()] == ["iris/june"]
     assert other.status.value == "transforming"

@@ -15,7 +15,8 @@ from localcloud import constraints
 from modelgate.aws.transform_jobs import request
 from modelgate.documents import validate
 from modelgate.errors import Refused
-from modelgate.transform.job import JOB_FILE, OWN_VARIABLES, RunId, TransformJob, job_name, read_job
+from modelgate.run import JOB_FILE, OWN_VARIABLES, TransformId, job_name
+from modelgate.transform.job import TransformJob, read_job
 from modelgate.transform.order import order
 from tests.unit.transform import LINES, RUN, document
 
@@ -157,7 +158,7 @@ def _shape() -> Shape:
     return shape
 
 
-def _request(job: TransformJob, run: RunId = RUN) -> dict[str, Any]:
+def _request(job: TransformJob, run: TransformId = RUN) -> dict[str, Any]:
     name = job_name(run, "v1")
     told = order(run, job, name=name, version=job.version or 1, bucket="intake", stack="modelgate")
     return request(told, "modelgate")
@@ -213,7 +214,7 @@ DOCUMENTS = st.fixed_dictionaries(
     },
 )
 RUNS = st.builds(
-    RunId,
+    TransformId,
     st.from_regex(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,30}", fullmatch=True),
     st.from_regex(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}", fullmatch=True),
 )
@@ -221,7 +222,7 @@ RUNS = st.builds(
 
 @settings(max_examples=60)
 @given(content=DOCUMENTS, run=RUNS)
-def test_whatever_passes_here_passes_at_sagemaker(content: dict[str, Any], run: RunId) -> None:
+def test_whatever_passes_here_passes_at_sagemaker(content: dict[str, Any], run: TransformId) -> None:
     try:
         job = validate(content, TransformJob, JOB_FILE)
     except Refused:

@@ -12,8 +12,8 @@ from modelgate.errors import AwsError, NotYet
 from modelgate.images.choice import Chooser
 from modelgate.invocation import Invocation
 from modelgate.policies import Policies
+from modelgate.run import TrainingId
 from modelgate.training.finishing import TrainingFollower
-from modelgate.training.job import RunId
 from modelgate.training.requesting import Trainer
 from modelgate.training.retraining import Retrainer
 from modelgate.training.runs import TrainingRuns
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 TIME_LIMIT = 300
 FOLDER = "training/iris/first/"
-RUN = RunId("iris", "first")
+RUN = TrainingId("iris", "first")
 ROLE = "arn:aws:iam::123456789012:role/training"
 REGION = "eu-central-1"
 SERVE = {

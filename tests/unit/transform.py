@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from modelgate.errors import AwsError, NotYet
-from modelgate.transform.job import RunId
+from modelgate.run import TransformId
 from modelgate.transform.runs import TransformRuns
 from tests.fakes.aws import Crash
 from tests.fakes.deployment import Deployment
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from modelgate.transform.runs import Summary, TransformRun
 
-RUN = RunId("iris", "june")
+RUN = TransformId("iris", "june")
 FOLDER = RUN.folder
 # A key without a value is left out.
 LINES: dict[str, Any] = {"input": {"location": "input/", "content_type": "text/csv", "split": "line"}}

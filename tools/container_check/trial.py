@@ -17,9 +17,10 @@ from container_check.contract import Part
 from localcloud.training.channels import Channel, LocalFolder
 from localcloud.training.hosts import OPT_ML
 from modelgate.errors import Problem, Refused
+from modelgate.locations import of_url
+from modelgate.run import JOB_FILE
 from modelgate.training import hyperparameters
-from modelgate.training.job import JOB_FILE, TrainingJob, read_job
-from modelgate.training.locations import of_url
+from modelgate.training.job import TrainingJob, read_job
 
 MADE_UP_CHANNEL = "train"
 CSV = "text/csv"

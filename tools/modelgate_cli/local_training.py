@@ -23,8 +23,8 @@ from rich.text import Text
 from modelgate.errors import Gathering, Problem, Refused
 from modelgate.gate import Check, judge
 from modelgate.registry.submissions import Status as Registered
+from modelgate.run import JOB_FILE, TrainingId
 from modelgate.submission import ARTIFACT, MANIFEST, SubmissionId
-from modelgate.training.job import JOB_FILE, RunId
 from modelgate.training.order import SOURCE_FILE, order
 from modelgate.training.ports import Job
 from modelgate.training.runs import Status, TrainingRun
@@ -139,7 +139,7 @@ def train(
     from localcloud.training.job import run_in_folder
 
     _expect_all_is_here(folder)
-    run = RunId(group, _RUN)
+    run = TrainingId(group, _RUN)
     run.check()
     image = _image(folder, region, screen)
     results = _emptied(out.absolute())
@@ -245,11 +245,11 @@ def _emptied(folder: Path) -> Path:
 
 
 def _description(
-    folder: TrainingFolder, run: RunId, image: str, region: str, results: Path, source: Path
+    folder: TrainingFolder, run: TrainingId, image: str, region: str, results: Path, source: Path
 ) -> TrainingDescription:
     from localcloud.training.job import TrainingDescription
     from localcloud.training.metrics import MetricDefinition
-    from modelgate.training.locations import Location
+    from modelgate.locations import Location
 
     job, name = folder.job, f"{run.group}-{_RUN}"
     bucket = LocalBucket.name
@@ -388,7 +388,9 @@ def _failed(
     )
 
 
-def _looked_at(folder: TrainingFolder, run: RunId, outcome: Outcome, results: Path, name: str) -> TrainedHere:
+def _looked_at(
+    folder: TrainingFolder, run: TrainingId, outcome: Outcome, results: Path, name: str
+) -> TrainedHere:
     """A job that is completed, by what it made."""
     done = TrainedHere(
         run.group,

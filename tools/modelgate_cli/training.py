@@ -16,8 +16,8 @@ from rich.text import Text
 from modelgate.aws.training_jobs import SageMakerTraining
 from modelgate.images.choice import prebuilt
 from modelgate.registry.submissions import Status as Registered
+from modelgate.run import JOB_FILE, job_name
 from modelgate.submission import SubmissionId
-from modelgate.training.job import JOB_FILE, job_name
 from modelgate.training.runs import Status, TrainingRuns
 from modelgate_cli import submitting
 from modelgate_cli.archive import write_tarball
@@ -30,7 +30,7 @@ from modelgate_cli.screen import duration, metrics_in_words
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from modelgate.training.job import RunId
+    from modelgate.run import TrainingId
     from modelgate.training.ports import Job
     from modelgate.training.runs import TrainingRun
     from modelgate_cli.screen import Screen
@@ -83,7 +83,7 @@ class Trained:
 
 def train(
     folder: TrainingFolder,
-    where: RunId,
+    where: TrainingId,
     digest: str,
     stack: Stack,
     screen: Screen,
@@ -153,7 +153,7 @@ def _examine(folder: TrainingFolder, stack: Stack) -> None:
         prebuilt(job.container, [job.instances.type], stack.region, f"{JOB_FILE}: container", "training")
 
 
-def _that_counts(where: RunId, digest: str, stack: Stack) -> TrainingRun | None:
+def _that_counts(where: TrainingId, digest: str, stack: Stack) -> TrainingRun | None:
     """The run as it is, if it was made of this very content and is under way or completed.
 
     Raises:
@@ -172,7 +172,7 @@ def _that_counts(where: RunId, digest: str, stack: Stack) -> TrainingRun | None:
 
 # ── the upload ────────────────────────────────────────────────────────────────────────────────────
 def _upload(
-    folder: TrainingFolder, where: RunId, digest: str, stack: Stack, screen: Screen
+    folder: TrainingFolder, where: TrainingId, digest: str, stack: Stack, screen: Screen
 ) -> tuple[str, int]:
     """The S3 version of the document, which comes last; and the bytes of the source."""
     with _packed(folder) as code:
@@ -197,7 +197,7 @@ def _packed(folder: TrainingFolder) -> Iterator[dict[str, Path]]:
 
 
 # ── what becomes of it ────────────────────────────────────────────────────────────────────────────
-def _course(where: RunId, version: str, stack: Stack) -> Course[TrainingRun, Job]:
+def _course(where: TrainingId, version: str, stack: Stack) -> Course[TrainingRun, Job]:
     runs = TrainingRuns(stack.table)
     jobs = SageMakerTraining(stack.sagemaker, lambda: stack.logs, stack.names.stack)
     name = job_name(where, version)
@@ -218,7 +218,7 @@ def _course(where: RunId, version: str, stack: Stack) -> Course[TrainingRun, Job
     )
 
 
-def _follow_submission(where: RunId, stack: Stack, screen: Screen, *, timeout: float) -> Submitted:
+def _follow_submission(where: TrainingId, stack: Stack, screen: Screen, *, timeout: float) -> Submitted:
     submission = SubmissionId(where.group, where.run)
     try:
         with screen.progress() as progress:
@@ -230,7 +230,7 @@ def _follow_submission(where: RunId, stack: Stack, screen: Screen, *, timeout: f
 
 
 def _of(
-    where: RunId, ended: Ended[TrainingRun, Job], submitted: Submitted | None, *, already_trained: bool
+    where: TrainingId, ended: Ended[TrainingRun, Job], submitted: Submitted | None, *, already_trained: bool
 ) -> Trained:
     run, job = ended.run, ended.job
     facts: dict[str, Any] = {}

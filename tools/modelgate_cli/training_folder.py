@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from modelgate import documents
 from modelgate.documents import MAX_DOCUMENT_BYTES
 from modelgate.errors import Gathering, Problem, Refused
-from modelgate.training.job import JOB_FILE, RunId, TrainingJob, read_job
+from modelgate.run import JOB_FILE, TrainingId
+from modelgate.training.job import TrainingJob, read_job
 from modelgate_cli.complaints import USAGE, Complaint
 from modelgate_cli.layouts.folders import files_in
 
@@ -137,13 +138,13 @@ def group_of(path: Path, given: str | None) -> str:
     return given or re.sub(r"[^a-zA-Z0-9]+", "-", path.resolve().name).strip("-")
 
 
-def run_of(group: str, run: str | None, digest: str, today: datetime) -> RunId:
+def run_of(group: str, run: str | None, digest: str, today: datetime) -> TrainingId:
     """Where it is uploaded; unless it has a name, the same content on the same day is the same run.
 
     Raises:
         Refused: the names are none that can be used.
     """
-    where = RunId(group, run or f"{today:%Y-%m-%d}-{digest[:8]}")
+    where = TrainingId(group, run or f"{today:%Y-%m-%d}-{digest[:8]}")
     where.check()
     return where
 

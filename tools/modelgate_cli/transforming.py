@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.text import Text
 
 from modelgate.aws.transform_jobs import SageMakerTransforms
+from modelgate.run import JOB_FILE, TransformId, job_name
 from modelgate.training.writing import written
-from modelgate.transform.job import JOB_FILE, RunId, TransformJob, job_name, read_job
+from modelgate.transform.job import TransformJob, read_job
 from modelgate.transform.runs import Status, TransformRuns
 from modelgate_cli.complaints import NO, TROUBLE, USAGE, Complaint
 from modelgate_cli.job_following import Course, Follower
@@ -140,13 +141,13 @@ def wanted(
     return Wanted(read_job(document), document, files, _digest(document, files))
 
 
-def run_of(group: str, run: str | None, digest: str, now: datetime) -> RunId:
+def run_of(group: str, run: str | None, digest: str, now: datetime) -> TransformId:
     """Where it is uploaded. Without a name, each is a new one: another version may be live by now.
 
     Raises:
         Refused: the names are none that can be used.
     """
-    where = RunId(group, run or f"{now:%Y-%m-%d-%H%M%S}-{digest[:8]}")
+    where = TransformId(group, run or f"{now:%Y-%m-%d-%H%M%S}-{digest[:8]}")
     where.check()
     return where
 
@@ -184,7 +185,7 @@ def _digest(document: bytes, files: Mapping[str, Path]) -> str:
 # ── the way there and back ────────────────────────────────────────────────────────────────────────
 def transform(
     told: Wanted,
-    where: RunId,
+    where: TransformId,
     stack: Stack,
     screen: Screen,
     *,
@@ -237,7 +238,7 @@ def transform(
     return _of(where, told, ended, output, answers, brought)
 
 
-def _that_counts(where: RunId, digest: str, stack: Stack) -> TransformRun | None:
+def _that_counts(where: TransformId, digest: str, stack: Stack) -> TransformRun | None:
     """The run as it is, if it was made of this very content and is under way or completed.
 
     Raises:
@@ -253,7 +254,7 @@ def _that_counts(where: RunId, digest: str, stack: Stack) -> TransformRun | None
     return run
 
 
-def _course(where: RunId, version: str, stack: Stack) -> Course[TransformRun, Job]:
+def _course(where: TransformId, version: str, stack: Stack) -> Course[TransformRun, Job]:
     runs = TransformRuns(stack.table)
     # To look at jobs with. None is started here, so there is no role to hand to containers.
     jobs = SageMakerTransforms(stack.sagemaker, lambda: stack.logs, "", stack.names.stack, "")
@@ -306,7 +307,7 @@ def _download(
 
 
 def _of(
-    where: RunId,
+    where: TransformId,
     told: Wanted,
     ended: Ended[TransformRun, Job],
     output: str,

@@ -407,6 +407,6 @@ def _built(client: DockerClient, name: str, tag: str, folder: Path, write: Calla
 
 def _refused(found: str, mend: str) -> Exception:
     from modelgate.errors import Problem, Refused
-    from modelgate.training.job import JOB_FILE
+    from modelgate.run import JOB_FILE
 
     return Refused(Problem(f"{JOB_FILE}: container.image", found, mend))

@@ -6,9 +6,9 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from modelgate.errors import Gathering, Problem, Refused
-from modelgate.training.job import JOB_FILE
+from modelgate.locations import Location
+from modelgate.run import JOB_FILE
 from modelgate.training.lineage import MOST_LISTED, Contents, Source, contents
-from modelgate.training.locations import Location
 from modelgate.training.order import SOURCE_FILE, channels_of, checkpoints_of, source_of
 from modelgate.values import dataclass
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from modelgate.policies import Policies
     from modelgate.policy import GroupPolicy
     from modelgate.ports import Bucket, ObjectVersion
-    from modelgate.training.job import RunId, TrainingJob
+    from modelgate.run import TrainingId
+    from modelgate.training.job import TrainingJob
 
 MAX_SOURCE_BYTES = 1024**3
 MAX_UNPACKED_BYTES = 10 * 1024**3
@@ -57,7 +58,7 @@ class Examiner:
         self._chooser = chooser
         self._policies = policies
 
-    def examine(self, run: RunId, job: TrainingJob, name: str) -> Examined:
+    def examine(self, run: TrainingId, job: TrainingJob, name: str) -> Examined:
         """
         Args:
             name: the job's; what was looked at is kept under it.
@@ -93,7 +94,7 @@ class Examiner:
         wrong.refuse()
         return Examined(image, source, channels)
 
-    def _policy(self, run: RunId, job: TrainingJob) -> GroupPolicy | None:
+    def _policy(self, run: TrainingId, job: TrainingJob) -> GroupPolicy | None:
         try:
             return self._policies.of(run.group)
         except Refused:
@@ -102,7 +103,7 @@ class Examiner:
             return None
 
     # ── the script ────────────────────────────────────────────────────────────────────────────
-    def _source(self, run: RunId, job: TrainingJob, name: str) -> Source | None:
+    def _source(self, run: TrainingId, job: TrainingJob, name: str) -> Source | None:
         place = source_of(run, job, self._bucket.name)
         if place is None or job.script is None:
             return None
@@ -169,7 +170,7 @@ class Examiner:
             raise Refused(Problem(f"{where}.distribution", what, mend))
         return found
 
-    def _check_checkpoints(self, run: RunId, job: TrainingJob) -> None:
+    def _check_checkpoints(self, run: TrainingId, job: TrainingJob) -> None:
         place = checkpoints_of(run, job, self._bucket.name)
         own = f"checkpoints/{run.group}/"
         if place and place.bucket == self._bucket.name and not place.key.startswith(own):
@@ -178,7 +179,7 @@ class Examiner:
             raise Refused(Problem(f"{JOB_FILE}: checkpoints", what, mend))
 
     # ── what becomes of it ────────────────────────────────────────────────────────────────────
-    def _check_name_is_free(self, run: RunId) -> None:
+    def _check_name_is_free(self, run: TrainingId) -> None:
         folder = f"models/{run.group}/{run.run}/"
         if self._bucket.list(folder, 0):
             what = f"would become the submission {run}, and something lies under {folder} already"

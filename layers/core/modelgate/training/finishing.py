@@ -16,7 +16,7 @@ from modelgate.deployment.container_log import LogExcerpt, excerpt
 from modelgate.documents import MAX_DOCUMENT_BYTES
 from modelgate.errors import AwsError, NotYet, Problem, Refused
 from modelgate.restarting import restarting
-from modelgate.training.job import JOB_FILE, OWN_VARIABLES, RunId, read_job
+from modelgate.run import JOB_FILE, OWN_VARIABLES, TrainingId
 from modelgate.training.runs import Status, Summary, TrainingRun
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class TrainingFollower:
         stack, group, run = (job.environment.get(variable, "") for variable in OWN_VARIABLES)
         if stack != self._stack:
             return Summary(name, "no job of this stack", name)
-        return restarting(lambda: self._of_job(RunId(group, run), job, invocation))
+        return restarting(lambda: self._of_job(TrainingId(group, run), job, invocation))
 
     def sweep(self, groups: Sequence[str], invocation: Invocation) -> list[Summary]:
         """Looks after every run of the groups that is open; what came of those that events were lost of.
@@ -124,11 +124,11 @@ class TrainingFollower:
         return [came] if came.news else []
 
     # ── what there is now ─────────────────────────────────────────────────────────────────────
-    def _settle(self, where: RunId) -> Summary:
+    def _settle(self, where: TrainingId) -> Summary:
         run = self._runs.load(where)
         return self._runs.settle(run, self._bus) if run else Summary(str(where), "gone")
 
-    def _of_job(self, where: RunId, job: Job, invocation: Invocation) -> Summary:
+    def _of_job(self, where: TrainingId, job: Job, invocation: Invocation) -> Summary:
         run = self._runs.load(where)
         if run is None or run.job != job.name:
             return Summary(str(where), "no run that counts", job.name)
@@ -163,6 +163,8 @@ class TrainingFollower:
         if found is None:
             what = f"version {run.version} of it, with which the job was started, is deleted"
             raise Refused(Problem(run.id.key(JOB_FILE), what, "submit what the job made by hand"))
+        from modelgate.training.job import read_job  # most jobs that end are not this stack's
+
         return read_job(found[0])
 
     def _taken(self, run: TrainingRun, invocation: Invocation) -> TrainingRun:

@@ -7,31 +7,23 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from modelgate import documents, metrics
-from modelgate.announcements import id_of
+from modelgate import documents, locations, metrics
 from modelgate.documents import Document
-from modelgate.errors import Problem, Refused
 from modelgate.images.instances import instance
 from modelgate.manifest import Container, Lineage, Manifest
 from modelgate.policy import Instances, Vpc
-from modelgate.submission import MAX_METADATA, SAGEMAKER_NAME
-from modelgate.training import hyperparameters, locations
-from modelgate.values import dataclass
+from modelgate.run import JOB_FILE, OWN_VARIABLES
+from modelgate.submission import MAX_METADATA
+from modelgate.training import hyperparameters
 
 T = TypeVar("T")
 
-JOB_FILE = "job.yaml"
 # Our own entries of a version's metadata begin so. These are always there; the channels get what is left.
 OWN_METADATA = "training."
 OWN_ENTRIES = ("training.job", "training.image", "training.code")
-# What tells an event's job from others': DescribeTrainingJob gives the environment back.
-OWN_VARIABLES = ("MODELGATE_STACK", "MODELGATE_GROUP", "MODELGATE_RUN")
 # Under network isolation nobody can download the source, so SageMaker brings it as a channel of this name.
 CODE_CHANNEL = "code"
 
-_RUN_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}")
-_JOB_NAME_LENGTH = 63
-_HASH_LENGTH = 12
 
 # Amazon SageMaker AI Developer Guide, "Built-in algorithms and pretrained models": these train by themselves
 # and take no script. XGBoost does both.
@@ -74,56 +66,6 @@ _CHECKPOINTS = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}")
 _VARIABLE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,511}")
 _MOST_OF_VARIABLE = 512
 _KMS_KEY = re.compile(r"(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/|alias/)?[a-zA-Z0-9/_-]+")
-
-
-# ── where it lies, and what the job is called ─────────────────────────────────────────────────────
-@dataclass(frozen=True)
-class RunId:
-    """Where a training lies: ``training/<group>/<run>/``, raw as the key has it."""
-
-    group: str
-    run: str
-
-    @classmethod
-    def of_key(cls, key: str) -> RunId:
-        """The run whose `job.yaml` lies there; a deeper key keeps the rest in it."""
-        _, group, rest = key.split("/", 2)
-        return cls(group, rest.rpartition("/")[0])
-
-    def check(self) -> None:
-        """Raises `Refused` when SageMaker, or the submission that comes of it, would not take these names."""
-        problems = []
-        if not SAGEMAKER_NAME.fullmatch(self.group):
-            mend = "a group has letters, digits and single hyphens, at most 63; upload under another name"
-            found = f"the group {self.group!r} is no name that SageMaker takes"
-            problems.append(Problem(self.folder, found, mend))
-        if not _RUN_NAME.fullmatch(self.run):
-            mend = "a run has letters, digits, '.', '_' and '-', at most 100; upload under another name"
-            found = f"the run {self.run!r} is no name that can be used"
-            problems.append(Problem(self.folder, found, mend))
-        if problems:
-            raise Refused(*problems)
-
-    @property
-    def folder(self) -> str:
-        return f"training/{self.group}/{self.run}/"
-
-    def key(self, file: str) -> str:
-        return self.folder + file
-
-    def trained_key(self, file: str) -> str:
-        """Where what comes of it lies."""
-        return f"trained/{self.group}/{self.run}/{file}"
-
-    def __str__(self) -> str:
-        return f"{self.group}/{self.run}"
-
-
-def job_name(run: RunId, version: str) -> str:
-    """What SageMaker calls the job of this version of a run's `job.yaml`; each version has its own."""
-    told = id_of(run.group, run.run, version)[:_HASH_LENGTH]
-    readable = re.sub(r"[^a-zA-Z0-9]+", "-", f"{run.group}-{run.run}")
-    return f"{readable[: _JOB_NAME_LENGTH - _HASH_LENGTH - 1].strip('-')}-{told}"
 
 
 # ── the document ──────────────────────────────────────────────────────────────────────────────────

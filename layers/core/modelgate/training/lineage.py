@@ -15,9 +15,10 @@ from modelgate.values import dataclass
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from modelgate.locations import Location
     from modelgate.ports import ObjectVersion
-    from modelgate.training.job import RunId, TrainingJob
-    from modelgate.training.locations import Location
+    from modelgate.run import TrainingId
+    from modelgate.training.job import TrainingJob
     from modelgate.training.order import TrainingOrder
 
 LINEAGE_FILE = "lineage.json"
@@ -75,7 +76,7 @@ class Contents:
 
 
 def document(
-    run: RunId,
+    run: TrainingId,
     order: TrainingOrder,
     version: str,
     source: Source | None,

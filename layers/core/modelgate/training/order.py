@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 
+from modelgate.locations import Location, resolved
+from modelgate.run import OWN_VARIABLES, TrainingId
 from modelgate.training import hyperparameters
-from modelgate.training.job import CODE_CHANNEL, OWN_VARIABLES, Data, RunId, TrainingJob
-from modelgate.training.locations import Location, resolved
+from modelgate.training.job import CODE_CHANNEL, Data, TrainingJob
 from modelgate.values import dataclass
 
 # What SageMaker lays out from a channel of this name, where the toolkit finds the source without a network.
@@ -54,7 +55,7 @@ class TrainingOrder:
 
 
 def order(
-    run: RunId,
+    run: TrainingId,
     job: TrainingJob,
     *,
     name: str,
@@ -99,13 +100,13 @@ def order(
     )
 
 
-def channels_of(run: RunId, job: TrainingJob, bucket: str) -> list[Channel]:
+def channels_of(run: TrainingId, job: TrainingJob, bucket: str) -> list[Channel]:
     """The channels of the document, and where their data lies."""
     folder = Location(bucket, run.folder)
     return [Channel(name, resolved(data.location, folder), data) for name, data in job.data.items()]
 
 
-def checkpoints_of(run: RunId, job: TrainingJob, bucket: str) -> Location | None:
+def checkpoints_of(run: TrainingId, job: TrainingJob, bucket: str) -> Location | None:
     """Where the checkpoints are kept."""
     if job.checkpoints is None:
         return None
@@ -114,6 +115,6 @@ def checkpoints_of(run: RunId, job: TrainingJob, bucket: str) -> Location | None
     return Location(bucket, f"checkpoints/{run.group}/{job.checkpoints}/")
 
 
-def source_of(run: RunId, job: TrainingJob, bucket: str) -> Location | None:
+def source_of(run: TrainingId, job: TrainingJob, bucket: str) -> Location | None:
     """Where the tarball of the script was uploaded."""
     return resolved(job.script.source, Location(bucket, run.folder)) if job.script else None

@@ -13,9 +13,10 @@ from modelgate.announcements import Announcement, Kind, id_of
 from modelgate.documents import MAX_DOCUMENT_BYTES
 from modelgate.errors import AlreadyExists, Invalid, NotFound, NotYet, Problem, Refused
 from modelgate.restarting import restarting
+from modelgate.run import JOB_FILE, TrainingId, job_name
 from modelgate.training import lineage
 from modelgate.training.examining import Examiner
-from modelgate.training.job import JOB_FILE, RunId, job_name, read_job
+from modelgate.training.job import read_job
 from modelgate.training.order import order
 from modelgate.training.runs import Status, Summary, TrainingRun
 
@@ -77,7 +78,7 @@ class Trainer:
         Raises:
             NotYet, AwsError: Lambda is to come back.
         """
-        where = RunId.of_key(key)
+        where = TrainingId.of_key(key)
         found = self._bucket.read(key, MAX_DOCUMENT_BYTES)
         if found is None:
             return Summary(str(where), "gone")
@@ -93,7 +94,7 @@ class Trainer:
             return Summary(str(where), Status.REFUSED, news=(message,))
         return restarting(lambda: self._receive(where, text, uploaded.version, invocation))
 
-    def _receive(self, where: RunId, text: bytes, version: str, invocation: Invocation) -> Summary:
+    def _receive(self, where: TrainingId, text: bytes, version: str, invocation: Invocation) -> Summary:
         # The item first, then what there is: what is written rests on facts as new as the item.
         run = self._runs.load(where)
         if run and run.status is Status.CLAIMED:
@@ -185,7 +186,7 @@ class Trainer:
         return replace(self._runs.settle(told, self._bus), status=Status.REFUSED)
 
 
-def _refusal(run: RunId, refused: Refused) -> tuple[str, dict[str, object]]:
+def _refusal(run: TrainingId, refused: Refused) -> tuple[str, dict[str, object]]:
     reasons = [str(problem) for problem in refused.problems]
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
     message = f"Training {run} is refused, and nothing is started: {reasons[0]}{more}."

@@ -9,10 +9,9 @@ from modelgate.announcements import Announcement, Kind, id_of
 from modelgate.documents import MAX_DOCUMENT_BYTES
 from modelgate.errors import Problem, Refused
 from modelgate.images.reference import reference
+from modelgate.locations import Location, resolved
 from modelgate.ports import NewObject
-from modelgate.training.job import JOB_FILE, RunId, read_job
-from modelgate.training.locations import Location, resolved
-from modelgate.training.order import SOURCE_FILE
+from modelgate.run import JOB_FILE, TrainingId
 from modelgate.training.runs import Status, TrainingRun
 from modelgate.training.writing import written
 from modelgate.values import dataclass
@@ -91,9 +90,13 @@ class Retrainer:
         ]
         return max(completed)[2] if completed else None
 
-    def _start_again(self, last: TrainingRun, image: str, digest: str, uri: str) -> RunId | None:
+    def _start_again(self, last: TrainingRun, image: str, digest: str, uri: str) -> TrainingId | None:
+        # Most images train nobody again.
+        from modelgate.training.job import read_job
+        from modelgate.training.order import SOURCE_FILE
+
         digits = digest.removeprefix("sha256:")[:_DIGITS]
-        again = RunId(last.id.group, f"{_first_name(last)[: _MOST_OF_NAME - 1 - _DIGITS]}-{digits}")
+        again = TrainingId(last.id.group, f"{_first_name(last)[: _MOST_OF_NAME - 1 - _DIGITS]}-{digits}")
         if self._bucket.head(again.key(JOB_FILE)) is not None:
             return None  # the same news, once more
         found = self._bucket.read(last.id.key(JOB_FILE), MAX_DOCUMENT_BYTES, last.version)
@@ -135,7 +138,7 @@ def _first_name(run: TrainingRun) -> str:
     return found["run"] if found and pinned.startswith(found["digits"]) else run.id.run
 
 
-def _again(job: TrainingJob, run: RunId, bucket: str, uri: str, digits: str) -> dict[str, Any]:
+def _again(job: TrainingJob, run: TrainingId, bucket: str, uri: str, digits: str) -> dict[str, Any]:
     """The document for another run: what lay beside it is named by its place, and the image by its digest."""
     content: dict[str, Any] = job.model_dump(mode="json", exclude_unset=True)
     folder = Location(bucket, run.folder)

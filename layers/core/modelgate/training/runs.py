@@ -14,7 +14,7 @@ from modelgate.announcements import Announcement, Kind, id_of
 from modelgate.directory import entry_of_group
 from modelgate.effects import Announce
 from modelgate.ports import Record
-from modelgate.training.job import RunId
+from modelgate.run import TrainingId
 from modelgate.values import dataclass
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class TrainingRun:
         effects: what is owed.
     """
 
-    id: RunId
+    id: TrainingId
     version: str
     status: Status
     job: str
@@ -101,7 +101,7 @@ class TrainingRuns:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def load(self, run: RunId) -> TrainingRun | None:
+    def load(self, run: TrainingId) -> TrainingRun | None:
         record = self._table.get(_key_of(run.group), run.run)
         return _of(record) if record else None
 

@@ -9,11 +9,12 @@ import tarfile
 from typing import TYPE_CHECKING, Any, cast
 
 from modelgate.errors import Problem, Refused
+from modelgate.locations import of_url
 from modelgate.metrics import MAX_BYTES, MAX_FIGURES, NAME, Metrics, read
 from modelgate.ports import NewObject
+from modelgate.run import TrainingId
 from modelgate.submission import ARTIFACT, MANIFEST, SubmissionId
-from modelgate.training.job import RunId, TrainingJob
-from modelgate.training.locations import of_url
+from modelgate.training.job import TrainingJob
 from modelgate.training.writing import written
 from modelgate.values import dataclass
 
@@ -107,7 +108,7 @@ def manifest_of(run: TrainingRun, document: TrainingJob, job: Job) -> dict[str, 
 
 
 # ── how good it is ────────────────────────────────────────────────────────────────────────────────
-def _evaluation(bucket: Bucket, run: RunId, job: Job) -> tuple[bytes, Mapping[str, float]]:
+def _evaluation(bucket: Bucket, run: TrainingId, job: Job) -> tuple[bytes, Mapping[str, float]]:
     """The metrics file of the submission, and the figures in it.
 
     What the program wrote into its evaluation counts more than what SageMaker read from the log.
@@ -135,7 +136,7 @@ def _evaluation(bucket: Bucket, run: RunId, job: Job) -> tuple[bytes, Mapping[st
     return json.dumps({**grouped, **beside}, indent=1, sort_keys=True).encode(), figures
 
 
-def _written(bucket: Bucket, run: RunId, job: Job) -> bytes | None:
+def _written(bucket: Bucket, run: TrainingId, job: Job) -> bytes | None:
     """What the program wrote as its evaluation; of several files the one that lies highest."""
     found = bucket.head(run.trained_key(f"{job.name}/output/{OUTPUT}"))
     if found is None:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from modelgate.announcements import Kind
 from modelgate.deployment.container_log import LogExcerpt, excerpt
 from modelgate.errors import AwsError, NotYet
+from modelgate.locations import of_url
 from modelgate.restarting import restarting
-from modelgate.training.locations import of_url
-from modelgate.transform.job import JOB_FILE, OWN_VARIABLES, RunId
+from modelgate.run import JOB_FILE, OWN_VARIABLES, TransformId
 from modelgate.transform.runs import Status, Summary, TransformRun
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class TransformFollower:
         stack, group, run = (job.environment.get(variable, "") for variable in OWN_VARIABLES)
         if stack != self._stack:
             return Summary(name, "no job of this stack", name)
-        return restarting(lambda: self._of_job(RunId(group, run), job))
+        return restarting(lambda: self._of_job(TransformId(group, run), job))
 
     def sweep(self, groups: Sequence[str], invocation: Invocation) -> list[Summary]:
         """Looks after every run of the groups that is open; what came of those that events were lost of.
@@ -115,14 +115,14 @@ class TransformFollower:
         return [came] if came.news else []
 
     # ── what there is now ─────────────────────────────────────────────────────────────────────
-    def _settle_anew(self, where: RunId) -> Summary:
+    def _settle_anew(self, where: TransformId) -> Summary:
         run = self._runs.load(where)
         return self._settle(run) if run else Summary(str(where), "gone")
 
     def _settle(self, run: TransformRun) -> Summary:
         return self._runs.settle(run, self._bus, self._jobs)
 
-    def _of_job(self, where: RunId, job: Job) -> Summary:
+    def _of_job(self, where: TransformId, job: Job) -> Summary:
         run = self._runs.load(where)
         if run is None or run.job != job.name:
             return Summary(str(where), "no run that counts", job.name)

@@ -7,22 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from modelgate import documents
-from modelgate.announcements import id_of
+from modelgate import documents, locations
 from modelgate.documents import Document
-from modelgate.errors import Problem, Refused
 from modelgate.policy import Instances
-from modelgate.submission import SAGEMAKER_NAME
-from modelgate.training import locations
-from modelgate.values import dataclass
+from modelgate.run import JOB_FILE, OWN_VARIABLES
 
-JOB_FILE = "job.yaml"
-# What tells an event's job from others': DescribeTransformJob gives the environment back.
-OWN_VARIABLES = ("MODELGATE_STACK", "MODELGATE_GROUP", "MODELGATE_RUN")
-
-_RUN_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}")
-_JOB_NAME_LENGTH = 63
-_HASH_LENGTH = 12
 _VARIABLE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,1023}")
 _MOST_OF_VARIABLE = 10_240
 # CreateTransformJob, Environment: 16 entries.
@@ -35,57 +24,6 @@ _DEFAULT_MB = 6
 _CAN_BE_TAKEN_APART = ("text/csv", "application/json", "application/jsonlines")
 # The same page, "Supported JSONPath operators", starts with the whole record.
 _PATH = re.compile(r"\$[^\r\n]{0,62}")
-
-
-# ── where it lies, and what the job is called ─────────────────────────────────────────────────────
-@dataclass(frozen=True)
-class RunId:
-    """Where a transform lies: ``transforms/<group>/<run>/``, raw as the key has it."""
-
-    group: str
-    run: str
-
-    @classmethod
-    def of_key(cls, key: str) -> RunId:
-        """The run whose `job.yaml` lies there; a deeper key keeps the rest in it."""
-        _, group, rest = key.split("/", 2)
-        return cls(group, rest.rpartition("/")[0])
-
-    def check(self) -> None:
-        """Raises `Refused` when SageMaker, or the table, would not take these names."""
-        problems = []
-        if not SAGEMAKER_NAME.fullmatch(self.group):
-            mend = "a group has letters, digits and single hyphens, at most 63; upload under another name"
-            found = f"the group {self.group!r} is no name that SageMaker takes"
-            problems.append(Problem(self.folder, found, mend))
-        if not _RUN_NAME.fullmatch(self.run):
-            mend = "a run has letters, digits, '.', '_' and '-', at most 100; upload under another name"
-            found = f"the run {self.run!r} is no name that can be used"
-            problems.append(Problem(self.folder, found, mend))
-        if problems:
-            raise Refused(*problems)
-
-    @property
-    def folder(self) -> str:
-        return f"transforms/{self.group}/{self.run}/"
-
-    @property
-    def output(self) -> str:
-        """What the keys of its answers begin with, unless `job.yaml` says another place."""
-        return f"transformed/{self.group}/{self.run}/"
-
-    def key(self, file: str) -> str:
-        return self.folder + file
-
-    def __str__(self) -> str:
-        return f"{self.group}/{self.run}"
-
-
-def job_name(run: RunId, version: str) -> str:
-    """What SageMaker calls the job, and its model, of this version of a run's `job.yaml`."""
-    told = id_of("transform", run.group, run.run, version)[:_HASH_LENGTH]
-    readable = re.sub(r"[^a-zA-Z0-9]+", "-", f"{run.group}-{run.run}")
-    return f"{readable[: _JOB_NAME_LENGTH - _HASH_LENGTH - 1].strip('-')}-{told}"
 
 
 # ── the document ──────────────────────────────────────────────────────────────────────────────────

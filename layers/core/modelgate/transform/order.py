@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from modelgate.training.locations import Location, resolved
-from modelgate.transform.job import OWN_VARIABLES, RunId, TransformJob
+from modelgate.locations import Location, resolved
+from modelgate.run import OWN_VARIABLES, TransformId
+from modelgate.transform.job import TransformJob
 from modelgate.values import dataclass
 
 
@@ -31,7 +32,7 @@ class TransformOrder:
 
 
 def order(
-    run: RunId, job: TransformJob, *, name: str, version: int, bucket: str, stack: str
+    run: TransformId, job: TransformJob, *, name: str, version: int, bucket: str, stack: str
 ) -> TransformOrder:
     """Plans the job of a run.
 
@@ -54,6 +55,6 @@ def order(
     )
 
 
-def input_of(run: RunId, job: TransformJob, bucket: str) -> Location:
+def input_of(run: TransformId, job: TransformJob, bucket: str) -> Location:
     """What the keys of the input's objects begin with."""
     return resolved(job.input.location, Location(bucket, run.folder))

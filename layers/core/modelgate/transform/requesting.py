@@ -15,7 +15,8 @@ from modelgate.announcements import Announcement, Kind, id_of
 from modelgate.documents import MAX_DOCUMENT_BYTES
 from modelgate.errors import AlreadyExists, Invalid, NotFound, NotYet, Problem, Refused
 from modelgate.restarting import restarting
-from modelgate.transform.job import JOB_FILE, RunId, TransformJob, job_name, read_job
+from modelgate.run import JOB_FILE, TransformId, job_name
+from modelgate.transform.job import TransformJob, read_job
 from modelgate.transform.order import input_of, order
 from modelgate.transform.runs import Status, Summary, TransformRun
 
@@ -72,7 +73,7 @@ class Transformer:
         Raises:
             NotYet, AwsError: Lambda is to come back.
         """
-        where = RunId.of_key(key)
+        where = TransformId.of_key(key)
         found = self._bucket.read(key, MAX_DOCUMENT_BYTES)
         if found is None:
             return Summary(str(where), "gone")
@@ -88,7 +89,7 @@ class Transformer:
             return Summary(str(where), Status.REFUSED, news=(message,))
         return restarting(lambda: self._receive(where, text, uploaded.version, invocation))
 
-    def _receive(self, where: RunId, text: bytes, uploaded: str, invocation: Invocation) -> Summary:
+    def _receive(self, where: TransformId, text: bytes, uploaded: str, invocation: Invocation) -> Summary:
         # The item first, then what there is: what is written rests on facts as new as the item.
         run = self._runs.load(where)
         if run and run.status is Status.CLAIMED:
@@ -160,7 +161,7 @@ class Transformer:
         return self._runs.settle(run, self._bus, self._jobs)
 
     # ── what predicts, and what is asked ──────────────────────────────────────────────────────
-    def _version(self, where: RunId, job: TransformJob) -> int:
+    def _version(self, where: TransformId, job: TransformJob) -> int:
         version = job.version or self._live(where)
         package = self._registry.describe(where.group, version)
         place = f"{JOB_FILE}: version"
@@ -178,7 +179,7 @@ class Transformer:
             raise Refused(Problem(place, found, "submit it as a tarball: artifact: model.tar.gz"))
         return version
 
-    def _live(self, where: RunId) -> int:
+    def _live(self, where: TransformId) -> int:
         governed = self._governor.remembered(where.group) or self._governor.last_known(where.group)
         live = governed.state.release.target if governed and governed.state.release else None
         if live is None:
@@ -186,7 +187,7 @@ class Transformer:
             raise Refused(Problem(f"{JOB_FILE}: version", found, "name one that is approved: version: 3"))
         return live.version
 
-    def _expect_input(self, where: RunId, job: TransformJob) -> None:
+    def _expect_input(self, where: TransformId, job: TransformJob) -> None:
         place = input_of(where, job, self._bucket.name)
         if place.bucket != self._bucket.name:
             return  # whether it is there, only the role of the containers can tell
@@ -225,7 +226,7 @@ def _is_begun(run: TransformRun) -> bool:
     return run.status is not Status.CLAIMED
 
 
-def _refusal(run: RunId, refused: Refused) -> tuple[str, dict[str, object]]:
+def _refusal(run: TransformId, refused: Refused) -> tuple[str, dict[str, object]]:
     reasons = [str(problem) for problem in refused.problems]
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
     message = f"Transform {run} is refused, and nothing is started: {reasons[0]}{more}."

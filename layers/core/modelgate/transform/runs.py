@@ -14,7 +14,7 @@ from modelgate.announcements import Announcement, Kind, id_of
 from modelgate.directory import entry_of_group
 from modelgate.effects import Announce
 from modelgate.ports import Record
-from modelgate.transform.job import RunId
+from modelgate.run import TransformId
 from modelgate.values import dataclass
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class TransformRun:
         effects: what is owed besides the deletion of a model that nothing uses any more.
     """
 
-    id: RunId
+    id: TransformId
     document: str
     status: Status
     job: str
@@ -104,7 +104,7 @@ class TransformRuns:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def load(self, run: RunId) -> TransformRun | None:
+    def load(self, run: TransformId) -> TransformRun | None:
         record = self._table.get(_key_of(run.group), run.run)
         return _of(record) if record else None
 
