@@ -6,7 +6,7 @@ API Reference. A name is taken for ever, also by a job that failed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from threading import RLock
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ from localcloud.eventbridge import EventBridge
 from localcloud.faults import Faults
 from localcloud.pace import Pace
 from localcloud.permissions import sagemaker_arn
-from localcloud.sagemaker.listing import created_within, in_order, page, utc
+from localcloud.sagemaker import listing
 from localcloud.sagemaker.tags import Tags
 from localcloud.schedule import Scheduler
 from localcloud.training import requests
@@ -157,24 +157,10 @@ class TrainingJobs:
         return Reply(self._course(call).record.described())
 
     def _list(self, call: Call) -> Reply:
-        part, status = call.params.get("NameContains", "").lower(), call.params.get("StatusEquals")
         with self._lock:
             records = [course.record for course in self._courses.values()]
-        found = [
-            record
-            for record in records
-            if part in record.name.lower()
-            and (status is None or record.status == status)
-            and created_within(call, record.created)
-            and _modified_within(call, record)
-        ]
-        keys: dict[str, Callable[[Record], Any]] = {
-            "Name": lambda record: record.name,
-            "CreationTime": lambda record: record.created,
-            "Status": lambda record: record.status,
-        }
-        chosen, rest = page(call, in_order(call, found, keys, "CreationTime"))
-        return Reply({"TrainingJobSummaries": [record.summary() for record in chosen], **rest})
+        summaries, rest = listing.jobs(call, records)
+        return Reply({"TrainingJobSummaries": summaries, **rest})
 
     def _stop(self, call: Call) -> Reply:
         course = self._course(call)
@@ -203,10 +189,3 @@ class TrainingJobs:
             running = [course for course in self._courses.values() if course.record.status not in OVER]
         for course in running:
             course.look_for_interruption()
-
-
-def _modified_within(call: Call, record: Record) -> bool:
-    after, before = call.params.get("LastModifiedTimeAfter"), call.params.get("LastModifiedTimeBefore")
-    return (after is None or record.modified > utc(after)) and (
-        before is None or record.modified < utc(before)
-    )

@@ -6,7 +6,7 @@ SageMaker API Reference. A name is taken for ever, also by a job that failed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from threading import RLock
 from typing import Any, Protocol
 
@@ -16,8 +16,8 @@ from localcloud.errors import ServiceError, invalid
 from localcloud.eventbridge import EventBridge
 from localcloud.inference_pipeline import InferencePipeline
 from localcloud.permissions import sagemaker_arn
+from localcloud.sagemaker import listing
 from localcloud.sagemaker.definitions import Definitions, Kept
-from localcloud.sagemaker.listing import created_within, in_order, page, utc
 from localcloud.sagemaker.tags import Tags
 from localcloud.schedule import Scheduler
 from localcloud.serving import ContainerSpec
@@ -166,24 +166,10 @@ class TransformJobs:
         return Reply(self._course(call).record.described())
 
     def _list(self, call: Call) -> Reply:
-        part, status = call.params.get("NameContains", "").lower(), call.params.get("StatusEquals")
         with self._lock:
             records = [course.record for course in self._courses.values()]
-        found = [
-            record
-            for record in records
-            if part in record.name.lower()
-            and (status is None or record.status == status)
-            and created_within(call, record.created)
-            and _modified_within(call, record)
-        ]
-        by: dict[str, Callable[[Record], Any]] = {
-            "Name": lambda record: record.name,
-            "CreationTime": lambda record: record.created,
-            "Status": lambda record: record.status,
-        }
-        chosen, rest = page(call, in_order(call, found, by, "CreationTime"))
-        return Reply({"TransformJobSummaries": [record.summary() for record in chosen], **rest})
+        summaries, rest = listing.jobs(call, records)
+        return Reply({"TransformJobSummaries": summaries, **rest})
 
     def _stop(self, call: Call) -> Reply:
         course = self._course(call)
@@ -232,10 +218,3 @@ def _processing(params: Mapping[str, Any]) -> Processing:
 
 def _not_simulated(what: str) -> ServiceError:
     return ServiceError("NotImplemented", f"{what} is not simulated in the local cloud.", 501)
-
-
-def _modified_within(call: Call, record: Record) -> bool:
-    after, before = call.params.get("LastModifiedTimeAfter"), call.params.get("LastModifiedTimeBefore")
-    return (after is None or record.modified > utc(after)) and (
-        before is None or record.modified < utc(before)
-    )

@@ -7,13 +7,12 @@ streams that Amazon SageMaker AI sends to Amazon CloudWatch Logs".
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from modelgate.aws.errors import translated
+from modelgate.aws.jobs import GROUP_TAG, end_of_stream, starting
 from modelgate.aws.names import STACK_TAG
-from modelgate.errors import AlreadyExists, NotFound, Throttled
-from modelgate.ports import LogLine
+from modelgate.errors import NotFound
 from modelgate.training.ports import Job
 
 if TYPE_CHECKING:
@@ -22,15 +21,14 @@ if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_sagemaker import SageMakerClient
 
+    from modelgate.ports import LogLine
     from modelgate.training.order import Channel, TrainingOrder
 
-_GROUP_TAG = "modelgate:group"
 _LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 # ``<job>/algo-1-1700000000``; of a job whose spot instances were taken back, one for each start.
 _STREAM = re.compile(r".*/(?P<host>algo-(?P<number>\d+))-(?P<began>\d+)(/.*)?")
 # Hundreds of hosts would all say the same.
 _STREAMS_READ = 16
-_IN_USE = "ResourceInUse"
 
 
 class SageMakerTraining:
@@ -48,14 +46,8 @@ class SageMakerTraining:
         self._stack = stack
 
     def start(self, order: TrainingOrder) -> None:
-        try:
-            with translated("CreateTrainingJob"):
-                self._client.create_training_job(**request(order, self._stack))
-        except Throttled as error:
-            # Elsewhere it means that somebody is changing the same thing; here, that the name is taken.
-            if error.code == _IN_USE:
-                raise AlreadyExists(error.operation, error.code, error.message) from error
-            raise
+        with starting("CreateTrainingJob"):
+            self._client.create_training_job(**request(order, self._stack))
 
     def describe(self, name: str) -> Job | None:
         try:
@@ -87,7 +79,10 @@ class SageMakerTraining:
 
     def last_lines(self, name: str, count: int) -> Mapping[str, Sequence[LogLine]]:
         try:
-            return {host: self._end_of(stream, count) for host, stream in self._streams(name).items()}
+            return {
+                host: end_of_stream(self._logs(), _LOG_GROUP, stream, count)
+                for host, stream in self._streams(name).items()
+            }
         except NotFound:
             return {}
 
@@ -104,16 +99,6 @@ class SageMakerTraining:
                 host, began = (int(parts["number"]), parts["host"]), int(parts["began"])
                 found[host] = max(found.get(host, (0, "")), (began, parts[0]))
         return {host: found[number, host][1] for number, host in sorted(found)[:_STREAMS_READ]}
-
-    def _end_of(self, stream: str, count: int) -> list[LogLine]:
-        with translated("GetLogEvents"):
-            events = self._logs().get_log_events(
-                logGroupName=_LOG_GROUP, logStreamName=stream, startFromHead=False, limit=count
-            )["events"]
-        return [
-            LogLine(datetime.fromtimestamp(event.get("timestamp", 0) / 1000, UTC), event.get("message", ""))
-            for event in events
-        ]
 
 
 def request(order: TrainingOrder, stack: str) -> dict[str, Any]:
@@ -146,7 +131,7 @@ def request(order: TrainingOrder, stack: str) -> dict[str, Any]:
         "EnableNetworkIsolation": job.network_isolation,
         "EnableInterContainerTrafficEncryption": job.encrypt_traffic,
         "EnableManagedSpotTraining": job.spot is not None,
-        "Tags": [{"Key": STACK_TAG, "Value": stack}, {"Key": _GROUP_TAG, "Value": order.group}],
+        "Tags": [{"Key": STACK_TAG, "Value": stack}, {"Key": GROUP_TAG, "Value": order.group}],
     }
     if order.channels:
         told["InputDataConfig"] = [_channel(channel) for channel in order.channels]

@@ -6,13 +6,12 @@ streams that Amazon SageMaker AI sends to Amazon CloudWatch Logs".
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from modelgate.aws.errors import translated
+from modelgate.aws.jobs import GROUP_TAG, end_of_stream, starting
 from modelgate.aws.names import STACK_TAG
-from modelgate.errors import AlreadyExists, NotFound, Throttled
-from modelgate.ports import LogLine
+from modelgate.errors import NotFound
 from modelgate.transform.ports import Job
 
 if TYPE_CHECKING:
@@ -21,15 +20,14 @@ if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_sagemaker import SageMakerClient
 
+    from modelgate.ports import LogLine
     from modelgate.transform.job import Filters
     from modelgate.transform.order import TransformOrder
 
-_GROUP_TAG = "modelgate:group"
 _LOG_GROUP = "/aws/sagemaker/TransformJobs"
 # What SageMaker writes about requests that went wrong, beside what the container writes.
 _OF_DATA = "/data-log"
 _STREAMS_READ = 4
-_IN_USE = "ResourceInUse"
 _STRATEGIES = {"single_record": "SingleRecord", "multi_record": "MultiRecord"}
 _SPLITS = {"none": "None", "line": "Line", "recordio": "RecordIO", "tfrecord": "TFRecord"}
 
@@ -67,18 +65,12 @@ class SageMakerTransforms:
                 ModelName=order.name,
                 PrimaryContainer={"ModelPackageName": package},
                 ExecutionRoleArn=self._role,
-                Tags=[{"Key": STACK_TAG, "Value": self._stack}, {"Key": _GROUP_TAG, "Value": order.group}],
+                Tags=[{"Key": STACK_TAG, "Value": self._stack}, {"Key": GROUP_TAG, "Value": order.group}],
             )
 
     def start(self, order: TransformOrder) -> None:
-        try:
-            with translated("CreateTransformJob"):
-                self._client.create_transform_job(**request(order, self._stack))
-        except Throttled as error:
-            # Elsewhere it says that somebody is changing the same thing; here, that the name is taken.
-            if error.code == _IN_USE:
-                raise AlreadyExists(error.operation, error.code, error.message) from error
-            raise
+        with starting("CreateTransformJob"):
+            self._client.create_transform_job(**request(order, self._stack))
 
     def describe(self, name: str) -> Job | None:
         try:
@@ -113,7 +105,7 @@ class SageMakerTransforms:
 
     def last_lines(self, name: str, count: int) -> Sequence[Sequence[LogLine]]:
         try:
-            return [self._end_of(stream, count) for stream in self._streams(name)]
+            return [end_of_stream(self._logs(), _LOG_GROUP, stream, count) for stream in self._streams(name)]
         except NotFound:
             return []
 
@@ -124,16 +116,6 @@ class SageMakerTransforms:
             )["logStreams"]
         names = [stream.get("logStreamName", "") for stream in streams]
         return sorted(names, key=lambda each: not each.endswith(_OF_DATA))[:_STREAMS_READ]
-
-    def _end_of(self, stream: str, count: int) -> list[LogLine]:
-        with translated("GetLogEvents"):
-            events = self._logs().get_log_events(
-                logGroupName=_LOG_GROUP, logStreamName=stream, startFromHead=False, limit=count
-            )["events"]
-        return [
-            LogLine(datetime.fromtimestamp(event.get("timestamp", 0) / 1000, UTC), event.get("message", ""))
-            for event in events
-        ]
 
 
 def request(order: TransformOrder, stack: str) -> dict[str, Any]:
@@ -163,7 +145,7 @@ def request(order: TransformOrder, stack: str) -> dict[str, Any]:
         "TransformOutput": output,
         "TransformResources": machines,
         "Environment": dict(order.environment),
-        "Tags": [{"Key": STACK_TAG, "Value": stack}, {"Key": _GROUP_TAG, "Value": order.group}],
+        "Tags": [{"Key": STACK_TAG, "Value": stack}, {"Key": GROUP_TAG, "Value": order.group}],
     }
     if job.strategy is not None:
         told["BatchStrategy"] = _STRATEGIES[job.strategy]
