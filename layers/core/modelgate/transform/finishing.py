@@ -141,7 +141,7 @@ class TransformFollower:
         answered = self._counted("output", job.output)
         counts = {**self._counted("input", job.input), **answered}
         told = (
-            f": {answered['output_objects']} objects of {answered['output_bytes']} bytes lie"
+            f": {_objects(answered['output_objects'])} of {answered['output_bytes']} bytes lie"
             if answered
             else ": its answers lie"
         )
@@ -215,6 +215,10 @@ class TransformFollower:
 def _is_document(key: str) -> bool:
     """The run's own document lies among its input where that is the whole folder."""
     return key.startswith("transforms/") and key.endswith(f"/{JOB_FILE}")
+
+
+def _objects(count: object) -> str:
+    return "1 object" if count == 1 else f"{count} objects"
 
 
 def _took(job: Job) -> str:
