@@ -420,6 +420,22 @@ def test_a_quota_is_waited_for_and_the_sweep_starts_what_was_claimed(studio: Stu
     assert len(studio.started) == 1
 
 
+def test_a_claim_whose_document_was_deleted_is_refused_in_the_end(studio: Studio) -> None:
+    key = studio.upload()
+    studio.calls.fail("CreateTrainingJob", LimitReached("CreateTrainingJob", "ResourceLimitExceeded", "x"))
+    with pytest.raises(LimitReached):
+        studio.receive(invocation="one")
+    studio.bucket.delete(key)
+    with pytest.raises(NotYet):
+        studio.receive(invocation="two")
+    studio.clock.forward(TIME_LIMIT)
+    (told,) = studio.sweep()
+    assert told.status == "refused"
+    assert "was deleted before its job was started" in told.news[0]
+    assert studio.sweep() == []
+    assert studio.started == []
+
+
 def test_the_trouble_of_one_run_keeps_no_other_waiting(studio: Studio) -> None:
     for run in ("first", "second"):
         studio.receive(studio.upload(folder=f"training/iris/{run}/"), invocation=run)

@@ -307,6 +307,21 @@ def test_what_was_made_for_a_job_that_never_started_is_cleared_away(desk: Desk, 
     assert desk.item.status.value == ("transforming" if again == "another version" else "refused")
 
 
+def test_a_claim_whose_document_was_deleted_is_refused_in_the_end_and_leaves_nothing(desk: Desk) -> None:
+    desk.go_live()
+    key = desk.upload()
+    desk.calls.fail("CreateTransformJob", LimitReached("CreateTransformJob", "ResourceLimitExceeded", "0"))
+    with pytest.raises(LimitReached):
+        desk.receive(key)
+    desk.bucket.delete(key)
+    desk.clock.forward(900)
+    (told,) = desk.sweep_transforms()
+    assert told.status == "refused"
+    assert "was deleted before its job was started" in told.news[0]
+    assert desk.jobs.models == {}
+    assert desk.sweep_transforms() == []
+
+
 def test_jobs_of_others_are_none_of_ours(desk: Desk) -> None:
     job = _carried_out(desk)
     desk.jobs.jobs[job] = replace(desk.jobs.jobs[job], environment={"MODELGATE_STACK": "other"})

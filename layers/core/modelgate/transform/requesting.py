@@ -76,7 +76,7 @@ class Transformer:
         where = TransformId.of_key(key)
         found = self._bucket.read(key, MAX_DOCUMENT_BYTES)
         if found is None:
-            return Summary(str(where), "gone")
+            return restarting(lambda: self._gone(where, invocation))
         text, uploaded = found
         try:
             where.check()
@@ -88,6 +88,19 @@ class Transformer:
             self._bus.announce(Announcement(Kind.TRANSFORM_REFUSED, identity, message, where.group, told))
             return Summary(str(where), Status.REFUSED, news=(message,))
         return restarting(lambda: self._receive(where, text, uploaded.version, invocation))
+
+    def _gone(self, where: TransformId, invocation: Invocation) -> Summary:
+        """Somebody deleted the document; what was claimed for it is nobody's to carry out any more."""
+        run = self._runs.load(where)
+        if run is None or run.status is not Status.CLAIMED:
+            return Summary(str(where), "gone")
+        if not run.may_be_taken_over(invocation, self._clock()):
+            raise NotYet(f"another invocation starts {run.id}")
+        if self._jobs.describe(run.job) is not None:
+            run = self.started(run)  # whoever started it died before it was noted down
+            return self._settle(run)
+        found, mend = "was deleted before its job was started", "upload it again"
+        return self._refuse(run, Refused(Problem(where.key(JOB_FILE), found, mend)))
 
     def _receive(self, where: TransformId, text: bytes, uploaded: str, invocation: Invocation) -> Summary:
         # The item first, then what there is: what is written rests on facts as new as the item.
