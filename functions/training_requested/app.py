@@ -4,8 +4,8 @@ from modelgate import collector
 
 with collector.paused():
     from modelgate.events.s3 import ObjectCreated
+    from modelgate.run_items import Summary
     from modelgate.runtime import Runtime, handles
-    from modelgate.training.runs import Summary
 
 
 @handles(ObjectCreated)

@@ -4,8 +4,8 @@ from modelgate import collector
 
 with collector.paused():
     from modelgate.events.sagemaker import TransformJobStateChange
+    from modelgate.run_items import Summary
     from modelgate.runtime import Runtime, handles
-    from modelgate.transform.runs import Summary
 
 
 @handles(TransformJobStateChange)

@@ -26,8 +26,9 @@ from tests.fakes.training import FakeTrainingJobs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from modelgate.run_items import Summary
     from modelgate.training.order import TrainingOrder
-    from modelgate.training.runs import Summary, TrainingRun
+    from modelgate.training.runs import TrainingRun
 
 TIME_LIMIT = 300
 FOLDER = "training/iris/first/"

@@ -14,7 +14,8 @@ from tests.fakes.deployment import Deployment
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from modelgate.transform.runs import Summary, TransformRun
+    from modelgate.run_items import Summary
+    from modelgate.transform.runs import TransformRun
 
 RUN = TransformId("iris", "june")
 FOLDER = RUN.folder

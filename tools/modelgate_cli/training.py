@@ -113,7 +113,7 @@ def train(
     if before is None:
         version, size = _upload(folder, where, digest, stack, screen)
     else:
-        version = before.version
+        version = before.uploaded
         screen.say(f"training {where} is {before.status} already, so nothing is uploaded")
     if not wait:
         status = str(before.status) if before else _UPLOADED
@@ -162,7 +162,7 @@ def _that_counts(where: TrainingId, digest: str, stack: Stack) -> TrainingRun | 
     run = TrainingRuns(stack.table).load(where)
     if run is None or run.status in {Status.FAILED, Status.STOPPED, Status.REFUSED}:
         return None
-    if digest_of(where.key(JOB_FILE), run.version, stack) != digest:
+    if digest_of(where.key(JOB_FILE), run.uploaded, stack) != digest:
         is_at = "is completed" if run.status is Status.COMPLETED else "is being trained"
         found = f"training {where} {is_at}, and was made of something else than this folder"
         mend = "choose another name for what is new: --run NAME; without one, it is named by its content"
@@ -206,7 +206,7 @@ def _course(where: TrainingId, version: str, stack: Stack) -> Course[TrainingRun
         version=version,
         job=name,
         load=lambda: runs.load(where),
-        version_of=lambda run: run.version,
+        version_of=lambda run: run.uploaded,
         describe=jobs.describe,
         describes="sagemaker:DescribeTrainingJob",
         words_of=lambda job: _STATE.get(job.secondary_status, job.secondary_status or job.status),

@@ -213,7 +213,7 @@ def transform(
         upload_files(files, stack, screen)
         version = upload_document(where.key(JOB_FILE), told.document, told.digest, stack, screen)
     else:
-        version = before.document
+        version = before.uploaded
         screen.say(f"transform {where} is {before.status} already, so nothing is uploaded")
     output = f"{_S3}{stack.names.bucket}/{where.output}"
     if not wait:
@@ -247,7 +247,7 @@ def _that_counts(where: TransformId, digest: str, stack: Stack) -> TransformRun 
     run = TransformRuns(stack.table).load(where)
     if run is None or run.status in {Status.FAILED, Status.STOPPED, Status.REFUSED}:
         return None
-    if digest_of(where.key(JOB_FILE), run.document, stack) != digest:
+    if digest_of(where.key(JOB_FILE), run.uploaded, stack) != digest:
         found = f"transform {where} is {run.status}, and was made of something else than this"
         mend = "choose another name for what is new: --run NAME, or leave it out"
         raise Complaint(found, mend, NO, facts={"run": str(where), "status": str(run.status), "job": run.job})
@@ -264,7 +264,7 @@ def _course(where: TransformId, version: str, stack: Stack) -> Course[TransformR
         version=version,
         job=name,
         load=lambda: runs.load(where),
-        version_of=lambda run: run.document,
+        version_of=lambda run: run.uploaded,
         describe=jobs.describe,
         describes="sagemaker:DescribeTransformJob",
         words_of=lambda job: "answers are made" if job.status == "InProgress" else job.status,

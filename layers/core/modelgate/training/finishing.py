@@ -17,7 +17,8 @@ from modelgate.documents import MAX_DOCUMENT_BYTES
 from modelgate.errors import AwsError, NotYet, Problem, Refused
 from modelgate.restarting import restarting
 from modelgate.run import JOB_FILE, OWN_VARIABLES, TrainingId
-from modelgate.training.runs import Status, Summary, TrainingRun
+from modelgate.run_items import Summary
+from modelgate.training.runs import Status, TrainingRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -159,9 +160,9 @@ class TrainingFollower:
         return self._completed(run, job, submitted.id.key(""), submitted.figures)
 
     def _document(self, run: TrainingRun) -> TrainingJob:
-        found = self._bucket.read(run.id.key(JOB_FILE), MAX_DOCUMENT_BYTES, run.version)
+        found = self._bucket.read(run.id.key(JOB_FILE), MAX_DOCUMENT_BYTES, run.uploaded)
         if found is None:
-            what = f"version {run.version} of it, with which the job was started, is deleted"
+            what = f"version {run.uploaded} of it, with which the job was started, is deleted"
             raise Refused(Problem(run.id.key(JOB_FILE), what, "submit what the job made by hand"))
         from modelgate.training.job import read_job  # most jobs that end are not this stack's
 

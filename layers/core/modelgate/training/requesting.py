@@ -14,11 +14,12 @@ from modelgate.documents import MAX_DOCUMENT_BYTES
 from modelgate.errors import AlreadyExists, Invalid, NotFound, NotYet, Problem, Refused
 from modelgate.restarting import restarting
 from modelgate.run import JOB_FILE, TrainingId, job_name
+from modelgate.run_items import Summary
 from modelgate.training import lineage
 from modelgate.training.examining import Examiner
 from modelgate.training.job import read_job
 from modelgate.training.order import order
-from modelgate.training.runs import Status, Summary, TrainingRun
+from modelgate.training.runs import Status, TrainingRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,14 +118,14 @@ class Trainer:
                 run = self._started(run)  # whoever started it died before it was noted down
         if run and run.turned_away == version:
             return self._runs.settle(run, self._bus)
-        if run and run.version == version and run.status is not Status.CLAIMED:
+        if run and run.uploaded == version and run.status is not Status.CLAIMED:
             return self._runs.settle(run, self._bus)  # the same event, once more
         if run and run.status in {Status.TRAINING, Status.COMPLETED}:
             return self._turn_away(run, version)
         name = job_name(where, version)
         claim = TrainingRun(
             id=where,
-            version=version,
+            uploaded=version,
             status=Status.CLAIMED,
             job=name,
             owner=invocation.id,
@@ -162,7 +163,7 @@ class Trainer:
         if source is not None and source.uploaded is not None:
             # What was read is what is run, whatever is uploaded meanwhile.
             self._bucket.keep({source.place.key: source.uploaded})
-        self._bucket.write(lineage.document(claim.id, told, claim.version, source, examined.channels))
+        self._bucket.write(lineage.document(claim.id, told, claim.uploaded, source, examined.channels))
         try:
             self._jobs.start(told)
         except AlreadyExists:

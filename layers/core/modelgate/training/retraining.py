@@ -99,9 +99,9 @@ class Retrainer:
         again = TrainingId(last.id.group, f"{_first_name(last)[: _MOST_OF_NAME - 1 - _DIGITS]}-{digits}")
         if self._bucket.head(again.key(JOB_FILE)) is not None:
             return None  # the same news, once more
-        found = self._bucket.read(last.id.key(JOB_FILE), MAX_DOCUMENT_BYTES, last.version)
+        found = self._bucket.read(last.id.key(JOB_FILE), MAX_DOCUMENT_BYTES, last.uploaded)
         if found is None:
-            what = f"version {last.version} of it, with which the group was last trained, is deleted"
+            what = f"version {last.uploaded} of it, with which the group was last trained, is deleted"
             raise Refused(Problem(last.id.key(JOB_FILE), what, "train once more by hand"))
         job = read_job(found[0])
         named = reference(job.container.image or "")
@@ -126,7 +126,7 @@ class Retrainer:
         reasons = [str(problem) for problem in refused.problems]
         message = f"Group {last.id.group} is not trained anew with a new image: {reasons[0]}."
         facts: dict[str, object] = {"run": last.id.run, "reasons": reasons, "digest": digest}
-        identity = id_of(Kind.TRAINING_REFUSED, last.id, last.version, digest)
+        identity = id_of(Kind.TRAINING_REFUSED, last.id, last.uploaded, digest)
         self._bus.announce(Announcement(Kind.TRAINING_REFUSED, identity, message, last.id.group, facts))
         return f"{last.id.group}: {reasons[0]}"
 

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from modelgate.announcements import Announcement, Kind, id_of
-from modelgate.directory import entry_of_group
+from modelgate.announcements import Kind
 from modelgate.effects import Announce
-from modelgate.ports import Record
 from modelgate.run import TrainingId
+from modelgate.run_items import RunItems, Summary
 from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from modelgate.invocation import Invocation
-    from modelgate.ports import Bus, Table
+    from modelgate.ports import Bus
 
 
 class Status(StrEnum):
@@ -43,7 +42,7 @@ class TrainingRun:
 
     Attributes:
         id: where it lies.
-        version: the S3 version of the `job.yaml` that it speaks of.
+        uploaded: the S3 version of the `job.yaml` that it speaks of.
         status: how far it has come with that.
         job: what SageMaker calls its job; empty where none was to be started.
         owner: the invocation that starts it, or makes the submission of it.
@@ -60,7 +59,7 @@ class TrainingRun:
     """
 
     id: TrainingId
-    version: str
+    uploaded: str
     status: Status
     job: str
     owner: str
@@ -80,61 +79,18 @@ class TrainingRun:
         return self.owner in {"", invocation.id} or now >= self.owned_until
 
 
-@dataclass(frozen=True)
-class Summary:
-    """What came of a run, for the log and for whoever invoked the function by hand."""
-
-    run: str
-    status: str
-    job: str = ""
-    news: tuple[str, ...] = ()
-
-
 @cache
 def _of_runs() -> TypeAdapter[TrainingRun]:
     return TypeAdapter(TrainingRun)
 
 
-class TrainingRuns:
-    """Reads and writes the items of runs."""
+class TrainingRuns(RunItems[TrainingRun]):
+    """Reads and writes the items of trainings."""
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
+    kind = "TRAINING"
 
-    def load(self, run: TrainingId) -> TrainingRun | None:
-        record = self._table.get(_key_of(run.group), run.run)
-        return _of(record) if record else None
-
-    def of_group(self, group: str) -> list[TrainingRun]:
-        """All of a group's, in the order of their names."""
-        return [_of(record) for record in self._table.query(_key_of(group))]
-
-    def save(self, run: TrainingRun) -> TrainingRun:
-        """Writes the item.
-
-        Raises:
-            StaleRevision: somebody else wrote it since it was read.
-        """
-        saved = replace(run, revision=run.revision + 1)
-        facts = [("group", saved.id.group), ("run", saved.id.run), ("status", saved.status.value)]
-        facts += [("job", saved.job)] if saved.job else []
-        document = _of_runs().dump_json(saved).decode()
-        item = Record(_key_of(saved.id.group), saved.id.run, document, saved.revision, tuple(facts))
-        # From its first run on, the sweep looks after a group.
-        first = saved.revision == 1
-        self._table.put(item, *([entry_of_group(saved.id.group)] if first else []))
-        return saved
-
-    def close(self, run: TrainingRun, kind: Kind, message: str, facts: dict[str, object]) -> TrainingRun:
-        """Writes what came of a run together with the announcement that is owed for it.
-
-        Raises:
-            StaleRevision: somebody else wrote it since it was read.
-        """
-        told = {"run": run.id.run, **({"job": run.job} if run.job else {}), **facts}
-        identity = id_of(kind, run.id, run.version, run.turned_away)
-        news = Announce(Announcement(kind, identity, message, run.id.group, told))
-        return self.save(replace(run, effects=(*run.effects, news)))
+    def _adapter(self) -> TypeAdapter[TrainingRun]:
+        return _of_runs()
 
     def started(self, claim: TrainingRun, page: str) -> TrainingRun:
         """Notes down that the job of a claim is under way; ``page`` is where people find it.
@@ -159,11 +115,3 @@ class TrainingRuns:
             bus.announce(*news)
             self.save(replace(run, effects=()))
         return Summary(str(run.id), run.status, run.job, tuple(each.message for each in news))
-
-
-def _of(record: Record) -> TrainingRun:
-    return replace(_of_runs().validate_json(record.document), revision=record.revision or 0)
-
-
-def _key_of(group: str) -> str:
-    return f"TRAINING#{group}"

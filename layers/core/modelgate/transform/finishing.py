@@ -16,7 +16,8 @@ from modelgate.errors import AwsError, NotYet
 from modelgate.locations import of_url
 from modelgate.restarting import restarting
 from modelgate.run import JOB_FILE, OWN_VARIABLES, TransformId
-from modelgate.transform.runs import Status, Summary, TransformRun
+from modelgate.run_items import Summary
+from modelgate.transform.runs import Status, TransformRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -16,9 +16,10 @@ from modelgate.documents import MAX_DOCUMENT_BYTES
 from modelgate.errors import AlreadyExists, Invalid, NotFound, NotYet, Problem, Refused
 from modelgate.restarting import restarting
 from modelgate.run import JOB_FILE, TransformId, job_name
+from modelgate.run_items import Summary
 from modelgate.transform.job import TransformJob, read_job
 from modelgate.transform.order import input_of, order
-from modelgate.transform.runs import Status, Summary, TransformRun
+from modelgate.transform.runs import Status, TransformRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,7 +111,7 @@ class Transformer:
                 raise NotYet(f"another invocation starts {run.id}")
             if self._jobs.describe(run.job) is not None:
                 run = self.started(run)  # whoever started it died before it was noted down
-        if run and (run.turned_away == uploaded or (run.document == uploaded and _is_begun(run))):
+        if run and (run.turned_away == uploaded or (run.uploaded == uploaded and _is_begun(run))):
             return self._settle(run)  # the same event, once more
         if run and run.status in {Status.TRANSFORMING, Status.COMPLETED}:
             return self._turn_away(run, uploaded)
@@ -119,7 +120,7 @@ class Transformer:
             return self._receive(where, text, uploaded, invocation)
         claim = TransformRun(
             id=where,
-            document=uploaded,
+            uploaded=uploaded,
             status=Status.CLAIMED,
             job=job_name(where, uploaded),
             owner=invocation.id,

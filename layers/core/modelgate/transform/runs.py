@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from modelgate.announcements import Announcement, Kind, id_of
-from modelgate.directory import entry_of_group
 from modelgate.effects import Announce
-from modelgate.ports import Record
 from modelgate.run import TransformId
+from modelgate.run_items import RunItems, Summary
 from modelgate.values import dataclass
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from modelgate.invocation import Invocation
-    from modelgate.ports import Bus, Table
+    from modelgate.ports import Bus
     from modelgate.transform.ports import TransformJobs
 
 
@@ -44,7 +44,7 @@ class TransformRun:
 
     Attributes:
         id: where it lies.
-        document: the S3 version of the `job.yaml` that it speaks of.
+        uploaded: the S3 version of the `job.yaml` that it speaks of.
         status: how far it has come with that.
         job: what SageMaker calls its job.
         owner: the invocation that starts it.
@@ -60,7 +60,7 @@ class TransformRun:
     """
 
     id: TransformId
-    document: str
+    uploaded: str
     status: Status
     job: str
     owner: str
@@ -83,64 +83,21 @@ class TransformRun:
         return self.owner in {"", invocation.id} or now >= self.owned_until
 
 
-@dataclass(frozen=True)
-class Summary:
-    """What came of a run, for the log and for whoever invoked the function by hand."""
-
-    run: str
-    status: str
-    job: str = ""
-    news: tuple[str, ...] = ()
-
-
 @cache
 def _of_runs() -> TypeAdapter[TransformRun]:
     return TypeAdapter(TransformRun)
 
 
-class TransformRuns:
-    """Reads and writes the items of runs."""
+class TransformRuns(RunItems[TransformRun]):
+    """Reads and writes the items of transforms."""
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
+    kind = "TRANSFORM"
 
-    def load(self, run: TransformId) -> TransformRun | None:
-        record = self._table.get(_key_of(run.group), run.run)
-        return _of(record) if record else None
+    def _adapter(self) -> TypeAdapter[TransformRun]:
+        return _of_runs()
 
-    def of_group(self, group: str) -> list[TransformRun]:
-        """All of a group's, in the order of their names."""
-        return [_of(record) for record in self._table.query(_key_of(group))]
-
-    def save(self, run: TransformRun) -> TransformRun:
-        """Writes the item.
-
-        Raises:
-            StaleRevision: somebody else wrote it since it was read.
-        """
-        saved = replace(run, revision=run.revision + 1)
-        facts: list[tuple[str, str | int]] = [("group", saved.id.group), ("run", saved.id.run)]
-        facts += [("status", saved.status.value)]
-        facts += [("version", saved.version)] if saved.version else []
-        facts += [("job", saved.job)] if saved.job else []
-        document = _of_runs().dump_json(saved).decode()
-        item = Record(_key_of(saved.id.group), saved.id.run, document, saved.revision, tuple(facts))
-        # From its first run on, the sweep looks after a group.
-        first = saved.revision == 1
-        self._table.put(item, *([entry_of_group(saved.id.group)] if first else []))
-        return saved
-
-    def close(self, run: TransformRun, kind: Kind, message: str, facts: dict[str, object]) -> TransformRun:
-        """Writes an outcome together with the announcement that is owed for it.
-
-        Raises:
-            StaleRevision: somebody else wrote it since it was read.
-        """
-        told = {"run": run.id.run, **({"job": run.job} if run.job else {}), **facts}
-        told |= {"version": run.version} if run.version else {}
-        identity = id_of(kind, run.id, run.document, run.turned_away)
-        news = Announce(Announcement(kind, identity, message, run.id.group, told))
-        return self.save(replace(run, effects=(*run.effects, news)))
+    def _told(self, run: TransformRun) -> Mapping[str, str | int]:
+        return {**super()._told(run), **({"version": run.version} if run.version else {})}
 
     def settle(self, run: TransformRun, bus: Bus, jobs: TransformJobs) -> Summary:
         """Carries out what is owed, and ticks it off.
@@ -157,11 +114,3 @@ class TransformRuns:
                 run = replace(run, model="")
             self.save(replace(run, effects=()))
         return Summary(str(run.id), run.status, run.job, tuple(each.message for each in news))
-
-
-def _of(record: Record) -> TransformRun:
-    return replace(_of_runs().validate_json(record.document), revision=record.revision or 0)
-
-
-def _key_of(group: str) -> str:
-    return f"TRANSFORM#{group}"
