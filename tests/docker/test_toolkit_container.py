@@ -232,7 +232,8 @@ def test_without_a_model_the_container_ends_and_says_why(image: str, tmp_path: P
 
 def test_sigterm_ends_the_server(image: str, trained: tuple[Path, Ended]) -> None:
     with serving(image, trained[0]) as container:
-        assert container.end().code == 0
+        # Java answers /ping before the toolkit has its handler: who is told as early as that ends by the signal.
+        assert container.end().code in {0, 143}
 
 
 # ── in the local cloud ────────────────────────────────────────────────────────────────────────────
