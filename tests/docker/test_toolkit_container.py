@@ -232,7 +232,7 @@ def test_without_a_model_the_container_ends_and_says_why(image: str, tmp_path: P
 
 def test_sigterm_ends_the_server(image: str, trained: tuple[Path, Ended]) -> None:
     with serving(image, trained[0]) as container:
-        # Java answers /ping before the toolkit has its handler: who is told as early as that ends by the signal.
+        # Java answers /ping before the toolkit has its handler; until then the signal itself ends it.
         assert container.end().code in {0, 143}
 
 
