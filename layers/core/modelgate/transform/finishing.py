@@ -88,7 +88,7 @@ class TransformFollower:
         The trouble of one keeps no other waiting.
 
         Raises:
-            AwsError, NotYet: of the first run that could not be looked after.
+            AwsError, NotYet: of the first run that could not be looked after, when all others are.
         """
         found: list[Summary] = []
         trouble: AwsError | NotYet | None = None
@@ -98,7 +98,7 @@ class TransformFollower:
                     found += self._look_after(run, invocation)
                 except (AwsError, NotYet) as error:
                     trouble = trouble or error
-        if trouble is not None and not found:
+        if trouble is not None:
             raise trouble
         return found
 
