@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from modelgate.announcements import Announcement, Kind, id_of
 from modelgate.deployment.reconcile import Report
-from modelgate.deployment.turns import in_turn
 from modelgate.errors import Problem, Refused
 from modelgate.policy import DEFAULT, name_of
 from modelgate.restarting import restarting
 from modelgate.submission import SAGEMAKER_NAME
+from modelgate.turns import in_turn
 
 if TYPE_CHECKING:
     from modelgate.deployment.governing import Governor

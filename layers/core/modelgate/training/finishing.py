@@ -19,6 +19,7 @@ from modelgate.restarting import restarting
 from modelgate.run import JOB_FILE, OWN_VARIABLES, TrainingId
 from modelgate.run_items import Summary
 from modelgate.training.runs import Status, TrainingRun
+from modelgate.turns import in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -99,30 +100,22 @@ class TrainingFollower:
         Raises:
             AwsError, NotYet: of the first run that could not be looked after, when all others are.
         """
-        found: list[Summary] = []
-        trouble: AwsError | NotYet | None = None
-        for group in groups:
-            for run in self._runs.of_group(group):
-                try:
-                    found += self._look_after(run, invocation)
-                except (AwsError, NotYet) as error:
-                    trouble = trouble or error
-        if trouble is not None:
-            raise trouble
-        return found
+        runs = (run for group in groups for run in self._runs.of_group(group))
+        looks = in_turn(runs, lambda run: self._look_after(run, invocation))
+        return [look for look in looks if look is not None]
 
-    def _look_after(self, run: TrainingRun, invocation: Invocation) -> list[Summary]:
+    def _look_after(self, run: TrainingRun, invocation: Invocation) -> Summary | None:
         if run.status is Status.CLAIMED:
             if not run.may_be_taken_over(invocation, self._clock()):
-                return []
+                return None
             came = self._trainer().receive(run.id.key(JOB_FILE), invocation)
         elif run.status is Status.TRAINING:
             came = self.job_changed(run.job, invocation)
         elif run.effects:
             came = restarting(partial(self._settle, run.id))
         else:
-            return []
-        return [came] if came.news else []
+            return None
+        return came if came.news else None
 
     # ── what there is now ─────────────────────────────────────────────────────────────────────
     def _settle(self, where: TrainingId) -> Summary:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from modelgate.announcements import Kind
 from modelgate.deployment.container_log import LogExcerpt, excerpt
-from modelgate.errors import AwsError, NotYet
+from modelgate.errors import AwsError
 from modelgate.locations import of_url
 from modelgate.restarting import restarting
 from modelgate.run import JOB_FILE, OWN_VARIABLES, TransformId
 from modelgate.run_items import Summary
 from modelgate.transform.runs import Status, TransformRun
+from modelgate.turns import in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -90,30 +91,22 @@ class TransformFollower:
         Raises:
             AwsError, NotYet: of the first run that could not be looked after, when all others are.
         """
-        found: list[Summary] = []
-        trouble: AwsError | NotYet | None = None
-        for group in groups:
-            for run in self._runs.of_group(group):
-                try:
-                    found += self._look_after(run, invocation)
-                except (AwsError, NotYet) as error:
-                    trouble = trouble or error
-        if trouble is not None:
-            raise trouble
-        return found
+        runs = (run for group in groups for run in self._runs.of_group(group))
+        looks = in_turn(runs, lambda run: self._look_after(run, invocation))
+        return [look for look in looks if look is not None]
 
-    def _look_after(self, run: TransformRun, invocation: Invocation) -> list[Summary]:
+    def _look_after(self, run: TransformRun, invocation: Invocation) -> Summary | None:
         if run.status is Status.CLAIMED:
             if not run.may_be_taken_over(invocation, self._clock()):
-                return []
+                return None
             came = self._transformer().receive(run.id.key(JOB_FILE), invocation)
         elif run.status is Status.TRANSFORMING:
             came = self.job_changed(run.job)
         elif run.owes_something:
             came = restarting(partial(self._settle_anew, run.id))
         else:
-            return []
-        return [came] if came.news else []
+            return None
+        return came if came.news else None
 
     # ── what there is now ─────────────────────────────────────────────────────────────────────
     def _settle_anew(self, where: TransformId) -> Summary:
