@@ -36,6 +36,7 @@ _GLANCE = 0.05
 _LINES = 3
 
 T = TypeVar("T")
+S = TypeVar("S", bound="Story")
 
 
 class Unexpected(Exception):
@@ -63,20 +64,21 @@ class Story:
     """What the chapters work with, and what they have come to so far.
 
     Attributes:
-        group: the group that it is about; its endpoint has the same name.
         folder: for what is written on the way.
         pages: where reports are kept.
     """
 
-    group: str
     cloud: LocalCloud
     console: Console
     folder: Path
     began: float
     pages: Path
     queue: str = ""
-    predictions: list[dict[str, Any]] = field(default_factory=list)
     announcements: list[dict[str, Any]] = field(default_factory=list)
+
+    def facts(self) -> dict[str, Any]:
+        """What it has come to besides the announcements; looked up."""
+        return {}
 
     # ── telling ───────────────────────────────────────────────────────────────────────────────
     def chapter(self, title: str) -> None:
@@ -130,7 +132,22 @@ class Story:
         if not received:
             time.sleep(pause)
 
-    # ── looking ───────────────────────────────────────────────────────────────────────────────
+    def expect(self, what: str, found: object, wanted: object) -> None:
+        if found != wanted:
+            raise Unexpected(f"{what} is {found!r}, and should be {wanted!r}")
+
+
+@dataclass
+class ModelStory(Story):
+    """A story about a group and its endpoint, which have the same name."""
+
+    group: str = ""
+    predictions: list[dict[str, Any]] = field(default_factory=list)
+
+    def facts(self) -> dict[str, Any]:
+        """What the endpoint answered, and the group's versions."""
+        return {"endpoint": self.group, "versions": self.versions(), "predictions": self.predictions}
+
     def endpoint(self) -> dict[str, Any]:
         """The endpoint as DescribeEndpoint has it; empty while there is none."""
         try:
@@ -164,10 +181,6 @@ class Story:
         prediction = {"input": flower, "output": answer, "version": served, "endpoint_status": status}
         self.predictions.append(prediction)
 
-    def expect(self, what: str, found: object, wanted: object) -> None:
-        if found != wanted:
-            raise Unexpected(f"{what} is {found!r}, and should be {wanted!r}")
-
 
 # ── what a chapter is made of ─────────────────────────────────────────────────────────────────────
 def subscribe(cloud: LocalCloud) -> str:
@@ -190,7 +203,7 @@ def subscribe(cloud: LocalCloud) -> str:
     return url
 
 
-def upload(story: Story, name: str, files: Iterable[Path]) -> None:
+def upload(story: ModelStory, name: str, files: Iterable[Path]) -> None:
     """Uploads the files of a submission."""
     for file in files:
         key = f"models/{story.group}/{name}/{file.name}"
@@ -198,7 +211,7 @@ def upload(story: Story, name: str, files: Iterable[Path]) -> None:
         story.tell("S3", f"{key} is uploaded ({file.stat().st_size} bytes)")
 
 
-def ask_for_training(story: Story, run: str, path: Path, hyperparameters: Mapping[str, Any]) -> None:
+def ask_for_training(story: ModelStory, run: str, path: Path, hyperparameters: Mapping[str, Any]) -> None:
     """Uploads a folder with a `job.yaml`, as `modelgate train` does: the document comes last."""
     folder = read_training_folder(path, hyperparameters)
     files = dict(folder.uploads)
@@ -215,7 +228,7 @@ def ask_for_training(story: Story, run: str, path: Path, hyperparameters: Mappin
     story.tell("S3", f"{above}/{JOB_FILE} is uploaded, and that starts the training")
 
 
-def follow_the_training(story: Story, run: str) -> dict[str, Any]:
+def follow_the_training(story: ModelStory, run: str) -> dict[str, Any]:
     """Tells how the job goes, and what its containers write; the announcement of its end."""
     started = story.wait_for_announcement("Training Started", lambda each: each.get("run") == run)
     job = started["job"]
@@ -236,7 +249,7 @@ def follow_the_training(story: Story, run: str) -> dict[str, Any]:
     return finished
 
 
-def last_lines_of_job(story: Story, job: str) -> list[str]:
+def last_lines_of_job(story: ModelStory, job: str) -> list[str]:
     """What the first host of a training job wrote."""
     logs, group = story.cloud.client("logs"), "/aws/sagemaker/TrainingJobs"
     streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{job}/")["logStreams"]
@@ -244,7 +257,7 @@ def last_lines_of_job(story: Story, job: str) -> list[str]:
     return [event["message"] for event in events][-_LINES:]
 
 
-def transform(story: Story, run: str, rows: str) -> list[str]:
+def transform(story: ModelStory, run: str, rows: str) -> list[str]:
     """The lines that a batch transform with the version that is live answers to rows of CSV."""
     s3, bucket = story.cloud.client("s3"), story.cloud.outputs["Bucket"]
     above = f"transforms/{story.group}/{run}"
@@ -264,7 +277,7 @@ def transform(story: Story, run: str, rows: str) -> list[str]:
         return str(stream.read().decode()).splitlines()
 
 
-def tell_the_verdict(story: Story, name: str) -> None:
+def tell_the_verdict(story: ModelStory, name: str) -> None:
     """The gate's verdict, from the report in the bucket."""
     key = f"reports/{story.group}/{name}/report.json"
     answer = story.cloud.client("s3").get_object(Bucket=story.cloud.outputs["Bucket"], Key=key)
@@ -280,7 +293,7 @@ def tell_the_verdict(story: Story, name: str) -> None:
     story.tell("report", f"{page} is the page that the announcement links to")
 
 
-def describe_version(story: Story, version: int) -> dict[str, Any]:
+def describe_version(story: ModelStory, version: int) -> dict[str, Any]:
     sagemaker = story.cloud.client("sagemaker")
     listed = sagemaker.list_model_packages(ModelPackageGroupName=story.group)["ModelPackageSummaryList"]
     arn = next(each["ModelPackageArn"] for each in listed if each["ModelPackageVersion"] == version)
@@ -288,7 +301,7 @@ def describe_version(story: Story, version: int) -> dict[str, Any]:
     return answer
 
 
-def decide(story: Story, version: int, status: str, words: str) -> None:
+def decide(story: ModelStory, version: int, status: str, words: str) -> None:
     """What an operator does in the console."""
     package = describe_version(story, version)
     story.cloud.client("sagemaker").update_model_package(
@@ -298,7 +311,7 @@ def decide(story: Story, version: int, status: str, words: str) -> None:
     story.tell("operator", f"version {version} of {story.group} is {approval} now: {words}", "yellow")
 
 
-def follow_the_endpoint(story: Story, *, version: int) -> None:
+def follow_the_endpoint(story: ModelStory, *, version: int) -> None:
     """Tells each status of the endpoint until this version is announced as live, and looks that it is."""
     seen = ""
     before = sum(each["kind"] == "Release Live" for each in story.announcements)
@@ -319,7 +332,7 @@ def follow_the_endpoint(story: Story, *, version: int) -> None:
     story.expect("the version that the endpoint serves", story.live_version(), version)
 
 
-def ask(story: Story, body: str) -> Any:
+def ask(story: ModelStory, body: str) -> Any:
     """What the endpoint answers to a row of CSV; read from JSON."""
     answer = story.cloud.client("sagemaker-runtime").invoke_endpoint(
         EndpointName=story.group, ContentType="text/csv", Accept="application/json", Body=body.encode()
@@ -342,19 +355,24 @@ def no_event_is_left(story: Story) -> None:
 
 
 # ── from beginning to end ─────────────────────────────────────────────────────────────────────────
-def run(group: str, tell: Callable[[Story], None], console: Console, out: Path) -> bool:
-    """Tells a story on a local cloud of its own, and writes what it came to; whether all held."""
+def run(make: Callable[..., S], tell: Callable[[S], None], console: Console, out: Path) -> bool:
+    """Tells a story on a local cloud of its own, and writes what it came to; whether all held.
+
+    Args:
+        make: makes the story, of what every story has.
+    """
     began = time.monotonic()
-    result: dict[str, Any] = {"ok": False, "seconds": 0.0, "endpoint": group, "reason": "it broke off"}
+    result: dict[str, Any] = {"ok": False, "seconds": 0.0, "reason": "it broke off"}
     try:
         with TemporaryDirectory() as folder, LocalCloud(TEMPLATE, pace=pace()) as cloud:
-            story = Story(group, cloud, console, Path(folder), began, pages=out.parent / "reports")
-            result |= {"versions": [], "predictions": story.predictions, "announcements": story.announcements}
+            pages = out.parent / "reports"
+            story = make(cloud=cloud, console=console, folder=Path(folder), began=began, pages=pages)
+            result |= {"announcements": story.announcements}
             try:
                 tell(story)
             finally:
                 with suppress(ClientError, BotoCoreError):  # what broke the story off is told, not this
-                    result["versions"] = story.versions()
+                    result |= story.facts()
             result["ok"] = True
             del result["reason"]
     except (Unexpected, Refused, LocalCloudError, ClientError, BotoCoreError) as error:
@@ -375,9 +393,9 @@ def run(group: str, tell: Callable[[Story], None], console: Console, out: Path) 
     return bool(result["ok"])
 
 
-def main(group: str, tell: Callable[[Story], None], out: Path) -> int:
+def main(make: Callable[..., S], tell: Callable[[S], None], out: Path) -> int:
     """A story as a program; its exit code."""
     parser = argparse.ArgumentParser(description="Tell a story on the local cloud.")
     parser.add_argument("--out", type=Path, default=out, help="where to write what it came to")
     told = parser.parse_args()
-    return 0 if run(group, tell, Console(highlight=False, markup=False, emoji=False), told.out) else 1
+    return 0 if run(make, tell, Console(highlight=False, markup=False, emoji=False), told.out) else 1

@@ -11,11 +11,12 @@ from __future__ import annotations
 import io
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from examples.story import (
-    Story,
+    ModelStory,
     ask,
     decide,
     describe_version,
@@ -41,7 +42,7 @@ _SHOWN_LINES = 3
 FLOWERS = {"5.0,3.4,1.5,0.2": "setosa", "6.6,3.0,5.7,2.2": "virginica"}
 
 
-def tell(story: Story) -> None:
+def tell(story: ModelStory) -> None:
     """The story, from beginning to end."""
     a_cloud_with_a_policy(story)
     uri = a_source_becomes_an_image(story)
@@ -53,7 +54,7 @@ def tell(story: Story) -> None:
     no_event_is_left(story)
 
 
-def a_cloud_with_a_policy(story: Story) -> None:
+def a_cloud_with_a_policy(story: ModelStory) -> None:
     story.chapter("A container of one's own, on AWS on this machine")
     story.queue = subscribe(story.cloud)
     policy = _HERE / "policy.yaml"
@@ -61,7 +62,7 @@ def a_cloud_with_a_policy(story: Story) -> None:
     story.wait_for_announcement("Policy Accepted", lambda each: each["group"] == GROUP)
 
 
-def a_source_becomes_an_image(story: Story) -> str:
+def a_source_becomes_an_image(story: ModelStory) -> str:
     story.chapter("A data scientist uploads a source: CodeBuild builds it")
     upload_source(story, "first")
     told = published(story, 1)
@@ -73,7 +74,7 @@ def a_source_becomes_an_image(story: Story) -> str:
     return str(told["uri"])
 
 
-def the_same_source_is_not_built_again(story: Story, uri: str) -> None:
+def the_same_source_is_not_built_again(story: ModelStory, uri: str) -> None:
     story.chapter("The same source once more: nothing is built")
     before = builds(story)
     upload_source(story, "second")
@@ -81,7 +82,7 @@ def the_same_source_is_not_built_again(story: Story, uri: str) -> None:
     story.expect("the builds that there are", builds(story), before)
 
 
-def the_container_trains(story: Story, uri: str) -> None:
+def the_container_trains(story: ModelStory, uri: str) -> None:
     story.chapter("Data and a job.yaml are uploaded: docker run IMAGE train")
     folder = f"training/{GROUP}/{RUN}"
     # The document last: it starts the job.
@@ -96,7 +97,7 @@ def the_container_trains(story: Story, uri: str) -> None:
         story.tell("CloudWatch", line)
 
 
-def the_tree_is_registered_with_its_image(story: Story, uri: str) -> None:
+def the_tree_is_registered_with_its_image(story: ModelStory, uri: str) -> None:
     story.chapter("What the job made is a submission, with the image that made it and serves it")
     told = story.wait_for_announcement("Model Registered", lambda each: each["group"] == GROUP)
     story.expect("the version that was registered", told["version"], 1)
@@ -109,7 +110,7 @@ def the_tree_is_registered_with_its_image(story: Story, uri: str) -> None:
     story.tell("registry", f"it was made by {made_by}", "blue")
 
 
-def an_operator_approves_it_and_it_is_served(story: Story, uri: str) -> None:
+def an_operator_approves_it_and_it_is_served(story: ModelStory, uri: str) -> None:
     story.chapter("An operator approves it: docker run IMAGE serve")
     decide(story, 1, "Approved", "A tree in a container of its own")
     follow_the_endpoint(story, version=1)
@@ -123,7 +124,7 @@ def an_operator_approves_it_and_it_is_served(story: Story, uri: str) -> None:
     story.expect("whether the container is of that very image", uri in images_that_serve(), wanted=True)
 
 
-def a_batch_transform_answers_as_the_endpoint_does(story: Story) -> None:
+def a_batch_transform_answers_as_the_endpoint_does(story: ModelStory) -> None:
     story.chapter("Many flowers at once: a batch transform with the version that is live")
     folder = f"transforms/{GROUP}/{RUN}"
     put(story, f"{folder}/input/flowers.csv", "\n".join(FLOWERS).encode())
@@ -142,12 +143,12 @@ def a_batch_transform_answers_as_the_endpoint_does(story: Story) -> None:
 
 
 # ── what a chapter is made of ─────────────────────────────────────────────────────────────────────
-def put(story: Story, key: str, body: bytes) -> None:
+def put(story: ModelStory, key: str, body: bytes) -> None:
     story.cloud.client("s3").put_object(Bucket=story.cloud.outputs["Bucket"], Key=key, Body=body)
     story.tell("S3", f"{key} is uploaded ({len(body)} bytes)")
 
 
-def upload_source(story: Story, name: str) -> None:
+def upload_source(story: ModelStory, name: str) -> None:
     source = io.BytesIO()
     pack_source(_HERE, source)
     put(story, f"sources/{IMAGE}/{name}.zip", source.getvalue())
@@ -157,7 +158,7 @@ def of_this_run(told: dict[str, Any]) -> bool:
     return bool(told["group"] == GROUP and told["run"] == RUN)
 
 
-def published(story: Story, count: int) -> dict[str, Any]:
+def published(story: ModelStory, count: int) -> dict[str, Any]:
     """The announcement of the image, which is the n-th of its kind; or of why there is none."""
 
     def told() -> dict[str, Any] | None:
@@ -170,7 +171,7 @@ def published(story: Story, count: int) -> dict[str, Any]:
     return news
 
 
-def builds(story: Story) -> list[str]:
+def builds(story: ModelStory) -> list[str]:
     project = story.cloud.outputs["Builder"]
     listed: list[str] = story.cloud.client("codebuild").list_builds_for_project(projectName=project)["ids"]
     return listed
@@ -187,7 +188,7 @@ def images_that_serve() -> list[str]:
         engine.close()
 
 
-def log_of(story: Story, group: str, stream: str = "") -> list[str]:
+def log_of(story: ModelStory, group: str, stream: str = "") -> list[str]:
     """What stands in the streams of a log group whose names begin so."""
     wanted = {"logStreamNamePrefix": stream} if stream else {}
     found = story.cloud.client("logs").filter_log_events(logGroupName=group, **wanted)["events"]
@@ -203,7 +204,7 @@ def start() -> int:
         return 0
     finally:
         engine.close()
-    return main(GROUP, tell, RESULT)
+    return main(partial(ModelStory, group=GROUP), tell, RESULT)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,12 @@ What it comes to is written to ``build/demo.json``; the exit code is 0 only if e
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from examples.story import (
-    Story,
+    ModelStory,
     ask,
     ask_for_training,
     decide,
@@ -43,7 +44,7 @@ FLOWERS = {"5.0,3.4,1.5,0.2": "setosa", "5.9,2.8,4.3,1.3": "versicolor", "6.6,3.
 
 
 # ── the chapters ──────────────────────────────────────────────────────────────────────────────────
-def tell(story: Story) -> None:
+def tell(story: ModelStory) -> None:
     """The story, from beginning to end."""
     a_cloud_with_a_stack_and_a_policy(story)
     a_tree_is_trained_and_passes_the_gate(story, depth=2, version=1)
@@ -57,7 +58,7 @@ def tell(story: Story) -> None:
     nothing_is_left_undone(story)
 
 
-def a_cloud_with_a_stack_and_a_policy(story: Story) -> None:
+def a_cloud_with_a_stack_and_a_policy(story: ModelStory) -> None:
     story.chapter("AWS on this machine, with the stack of template.yaml")
     cloud = story.cloud
     story.tell("local cloud", f"answers at {cloud.url}; any AWS client can use it with AWS_ENDPOINT_URL")
@@ -69,7 +70,7 @@ def a_cloud_with_a_stack_and_a_policy(story: Story) -> None:
     story.wait_for_announcement("Policy Accepted", lambda each: each["group"] == GROUP)
 
 
-def a_tree_is_trained_and_passes_the_gate(story: Story, *, depth: int, version: int) -> None:
+def a_tree_is_trained_and_passes_the_gate(story: ModelStory, *, depth: int, version: int) -> None:
     story.chapter(f"A data scientist uploads flowers, a script and job.yaml: a tree of depth {depth}")
     name = f"depth-{depth}"
     ask_for_training(story, name, _HERE, {"max-depth": depth})
@@ -85,18 +86,18 @@ def a_tree_is_trained_and_passes_the_gate(story: Story, *, depth: int, version: 
     story.expect(f"the approval of version {version}", approval, "PendingManualApproval")
 
 
-def an_operator_approves_it_and_it_is_served(story: Story) -> None:
+def an_operator_approves_it_and_it_is_served(story: ModelStory) -> None:
     story.chapter("An operator approves version 1, and an endpoint is made for it")
     decide(story, 1, "Approved", "Good enough to begin with")
     follow_the_endpoint(story, version=1)
     predict(story)
 
 
-def a_better_tree_passes_the_gate(story: Story) -> None:
+def a_better_tree_passes_the_gate(story: ModelStory) -> None:
     a_tree_is_trained_and_passes_the_gate(story, depth=4, version=2)
 
 
-def overwriting_the_upload_changes_nothing(story: Story) -> None:
+def overwriting_the_upload_changes_nothing(story: ModelStory) -> None:
     story.chapter("Somebody overwrites the upload of version 2, which is registered already")
     key = f"models/{GROUP}/depth-4/model.tar.gz"
     story.cloud.client("s3").put_object(
@@ -111,7 +112,7 @@ def overwriting_the_upload_changes_nothing(story: Story) -> None:
     story.expect("whose part of the bucket that is", url.split("/")[3], "registered")
 
 
-def the_endpoint_answers_while_it_moves(story: Story) -> None:
+def the_endpoint_answers_while_it_moves(story: ModelStory) -> None:
     story.chapter("Version 2 is approved, and the endpoint answers while it is updated")
     decide(story, 2, "Approved", "Better than what is live")
 
@@ -131,7 +132,7 @@ def the_endpoint_answers_while_it_moves(story: Story) -> None:
     predict(story)
 
 
-def a_batch_transform_answers_as_the_endpoint_does(story: Story) -> None:
+def a_batch_transform_answers_as_the_endpoint_does(story: ModelStory) -> None:
     story.chapter("Version 2 answers many rows at once, without the endpoint")
     answers = transform(story, "flowers", "\n".join(FLOWERS))
     for flower, answer in zip(FLOWERS, answers, strict=True):
@@ -139,7 +140,7 @@ def a_batch_transform_answers_as_the_endpoint_does(story: Story) -> None:
     story.expect("its answers", answers, [ask(story, flower)[0] for flower in FLOWERS])
 
 
-def a_worse_tree_is_refused(story: Story) -> None:
+def a_worse_tree_is_refused(story: ModelStory) -> None:
     story.chapter("A tree of depth 1, trained elsewhere, is worse, and the gate says so")
     before = story.versions()
     name = submit(story, 1)
@@ -151,14 +152,14 @@ def a_worse_tree_is_refused(story: Story) -> None:
     story.expect("the versions in the registry", story.versions(), before)
 
 
-def rejecting_what_is_live_goes_back(story: Story) -> None:
+def rejecting_what_is_live_goes_back(story: ModelStory) -> None:
     story.chapter("Version 2 is rejected while it is live, and the endpoint goes back")
     decide(story, 2, "Rejected", "The greenhouse complains")
     follow_the_endpoint(story, version=1)
     predict(story)
 
 
-def nothing_is_left_undone(story: Story) -> None:
+def nothing_is_left_undone(story: ModelStory) -> None:
     story.chapter("What it came to")
     no_event_is_left(story)
     approvals = {each["version"]: each["approval"] for each in story.versions()}
@@ -173,7 +174,7 @@ def nothing_is_left_undone(story: Story) -> None:
 
 
 # ── what a chapter is made of ─────────────────────────────────────────────────────────────────────
-def submit(story: Story, depth: int) -> str:
+def submit(story: ModelStory, depth: int) -> str:
     """Trains, packs and uploads a tree. Returns the submission's name."""
     from examples.iris.train import train
 
@@ -204,7 +205,7 @@ def pack_tree(trained: Trained, depth: int, out: Path) -> Packed:
     )
 
 
-def predict(story: Story) -> None:
+def predict(story: ModelStory) -> None:
     """Asks for one flower of each species, over HTTP, through the runtime API."""
     for flower, species in FLOWERS.items():
         answer = ask(story, flower)
@@ -214,4 +215,4 @@ def predict(story: Story) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(GROUP, tell, RESULT))
+    sys.exit(main(partial(ModelStory, group=GROUP), tell, RESULT))
