@@ -412,10 +412,10 @@ def test_configs_keep_everything_that_they_were_given(tmp_path: Path) -> None:
 
 def test_an_operation_that_is_not_simulated_says_so(tmp_path: Path) -> None:
     with small_stack(tmp_path) as cloud, pytest.raises(ClientError) as refused:
-        cloud.client("sagemaker").list_domains()
+        cloud.client("sagemaker").list_notebook_instances()
     assert refusal(refused) == (
         "NotImplemented",
-        "sagemaker:ListDomains is not simulated in the local cloud.",
+        "sagemaker:ListNotebookInstances is not simulated in the local cloud.",
     )
 
 

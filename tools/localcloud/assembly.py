@@ -19,6 +19,7 @@ from localcloud.autoscaling import Autoscaling, ScalableTargets
 from localcloud.bucket_policies import BucketPolicies
 from localcloud.calls import ACCOUNT, Caller, Operation, now
 from localcloud.clients import Clients
+from localcloud.cloud_trail import CloudTrail
 from localcloud.cloudformation import CloudFormationService
 from localcloud.codebuild.service import CodeBuild
 from localcloud.credentials import Identities
@@ -47,6 +48,7 @@ from localcloud.sagemaker.definitions import Definitions
 from localcloud.sagemaker.hosting import Hosting
 from localcloud.sagemaker.invocations import Containers, Invocations
 from localcloud.sagemaker.registry import ModelRegistry
+from localcloud.sagemaker.studio.service import Studio
 from localcloud.sagemaker.tags import Tags
 from localcloud.sagemaker.training_jobs import TrainingJobs
 from localcloud.sagemaker.transform_jobs import TransformJobs
@@ -119,7 +121,14 @@ class Parts:
         self.tags = Tags(
             lambda arn: any(
                 kept.exists(arn)
-                for kept in (self.registry, self.definitions, self.hosting, self.training, self.transforms)
+                for kept in (
+                    self.registry,
+                    self.definitions,
+                    self.hosting,
+                    self.training,
+                    self.transforms,
+                    self.studio,
+                )
             )
         )
         self.access = AccessControl(self.moto, self._tags_of)
@@ -177,6 +186,15 @@ class Parts:
             tags=self.tags,
             world=self,
         )
+        self.studio = Studio(
+            region=settings.region,
+            pace=settings.pace,
+            scheduler=self.scheduler,
+            tags=self.tags,
+            faults=faults,
+            moto=self.moto,
+        )
+        self.cloud_trail = CloudTrail(region=settings.region, moto=self.moto, events=self.events)
         self.codebuild = CodeBuild(
             region=settings.region,
             url=self.url,
@@ -209,14 +227,17 @@ class Parts:
         bucket_policies = BucketPolicies(self.moto)
         s3_objects = S3Objects(self.moto, self.access)
         operations = {
-            "sagemaker": {
-                **self.registry.operations,
-                **self.definitions.operations,
-                **self.hosting.operations,
-                **self.training.operations,
-                **self.transforms.operations,
-                **self.tags.operations,
-            },
+            "sagemaker": self.cloud_trail.recording(
+                {
+                    **self.registry.operations,
+                    **self.definitions.operations,
+                    **self.hosting.operations,
+                    **self.training.operations,
+                    **self.transforms.operations,
+                    **self.studio.operations,
+                    **self.tags.operations,
+                }
+            ),
             "sagemaker-runtime": self._runtime(),
             "codebuild": self.codebuild.operations,
             "lambda": LambdaService(self.invoker).operations,

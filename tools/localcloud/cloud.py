@@ -47,6 +47,9 @@ LIMITS = (
     "asynchronous requests never expire, and a request in data capture has a file of its own",
     "the deepLink of a build leads to AWS's console, which knows nothing of it",
     "scans of images find what scans_find() told; ECR's PutImage takes images whose layers were never pushed",
+    "apps of Studio are InService without anything that runs; lifecycle scripts are kept and not run",
+    "Studio has no quotas, and looks at no VPC, subnet, security group, key, image or directory of users",
+    "CloudTrail tells EventBridge of SageMaker's calls only, and writes no log files",
     "ECR mounts no layers of other repositories, and forgets none; a repository's policies change nothing",
 )
 

@@ -22,6 +22,11 @@ Training: the instances of a spot job are taken away, when it trains or when its
     cloud.faults.interrupt_spot("iris-")                                 # whose name begins so
     cloud.faults.interrupt_spot("iris-", at="epoch 2")                   # at a line with these words
 
+Studio: what is made, changed or deleted ends in Failed, Update_Failed or Delete_Failed, with a FailureReason.
+
+    cloud.faults.fail_studio("space", "ada-lab", "No capacity.")         # the next one made of that name
+    cloud.faults.fail_studio("domain", "team", "No rights.", doing="delete")
+
 Operations are named with IAM's name of the service and the API's of the operation: ``s3:HeadObject``,
 ``sagemaker:InvokeEndpoint``, ``dynamodb:TransactWriteItems``. Each attempt of a client that retries is a
 call of its own: with ``times`` a fault outlasts a client's retries.
@@ -48,6 +53,8 @@ _THROTTLED = {
 }
 
 When = Literal["before", "after"]
+StudioKind = Literal["domain", "user profile", "space", "app"]
+StudioChange = Literal["create", "update", "delete"]
 
 
 class HandlerDied(BaseException):
@@ -114,6 +121,15 @@ class _SpotFault:
 
 
 @dataclass
+class _StudioFault:
+    kind: StudioKind
+    name: str
+    doing: StudioChange
+    reason: str
+    times: int
+
+
+@dataclass
 class _Throttling:
     """Of the calls that functions make, every n-th."""
 
@@ -149,6 +165,7 @@ class Faults:
         self._short_of: Counter[str] = Counter()
         self._failing_rollbacks: Counter[str] = Counter()
         self._spot: list[_SpotFault] = []
+        self._studio: list[_StudioFault] = []
         self._spot_changed: Callable[[], None] = lambda: None
         self._deliver: Callable[[Delivery], None] | None = None
 
@@ -253,6 +270,31 @@ class Faults:
             self._spot.append(_SpotFault(job, at, times))
         self._spot_changed()
 
+    # ── studio ────────────────────────────────────────────────────────────────────────────────────
+
+    def fail_studio(
+        self,
+        kind: StudioKind,
+        name: str,
+        reason: str,
+        *,
+        doing: StudioChange = "create",
+        times: int = 1,
+    ) -> None:
+        """The next ``times`` that something in Studio is made, or changed, or deleted, it does not succeed.
+
+        Args:
+            name: of a domain, its id too; of an app, that of its user profile or space too.
+            reason: the FailureReason.
+
+        Raises:
+            LocalCloudError: apps are not updated, and no state says that their deletion failed.
+        """
+        if kind == "app" and doing != "create":
+            raise LocalCloudError("only the creation of an app can fail: SageMaker has no state for more")
+        with self._lock:
+            self._studio.append(_StudioFault(kind, name, doing, reason, times))
+
     def clear(self) -> None:
         """No fault is to come any more. What is held stays held."""
         with self._lock:
@@ -261,6 +303,7 @@ class Faults:
             self._short_of.clear()
             self._failing_rollbacks.clear()
             self._spot.clear()
+            self._studio.clear()
             self._events = [fault for fault in self._events if fault.kind == "hold"]
 
     # ── where they strike; called by the local cloud ──────────────────────────────────────────────
@@ -296,6 +339,19 @@ class Faults:
                         self._spot.remove(fault)
                     return True
         return False
+
+    def studio_fails(
+        self, kind: StudioKind, answers_to: Callable[[str], bool], doing: StudioChange
+    ) -> str | None:
+        """Why a change in Studio fails, this time; None if it does not."""
+        with self._lock:
+            for fault in self._studio:
+                if (fault.kind, fault.doing) == (kind, doing) and answers_to(fault.name):
+                    fault.times -= 1
+                    if fault.times <= 0:
+                        self._studio.remove(fault)
+                    return fault.reason
+        return None
 
     def _count_down(self, faults: Counter[str], what: str) -> bool:
         with self._lock:

@@ -29,6 +29,7 @@ class Pace:
         spot_return: from an interruption of a spot job until its instances are looked for again.
         checkpoint_interval: how often the checkpoints of a training job are copied.
         training_stop_grace: between SIGTERM and SIGKILL of a training job; AWS gives 120 seconds.
+        studio: how long a domain, user profile, space or app stays Pending, Updating or Deleting.
     """
 
     creating: float = 0.08
@@ -50,6 +51,7 @@ class Pace:
     spot_return: float = 0.02
     checkpoint_interval: float = 0.1
     training_stop_grace: float = 0.3
+    studio: float = 0.02
 
     @classmethod
     def human(cls) -> Pace:
@@ -73,4 +75,5 @@ class Pace:
             spot_return=5.0,
             checkpoint_interval=1.0,
             training_stop_grace=10.0,
+            studio=3.0,
         )

@@ -6,7 +6,7 @@ listed needs the action of its own name, on the resource that its service's entr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -43,14 +43,23 @@ _DYNAMODB_ITEMS = {
 }
 # SageMaker's operations end in the kind of what they are about; the longest kinds come first.
 _SAGEMAKER_KINDS = (
-    ("ModelPackageGroup", "model-package-group", "ModelPackageGroupName"),
-    ("ModelPackage", "model-package", "ModelPackageName"),
-    ("EndpointConfig", "endpoint-config", "EndpointConfigName"),
-    ("Endpoint", "endpoint", "EndpointName"),
-    ("TrainingJob", "training-job", "TrainingJobName"),
-    ("TransformJob", "transform-job", "TransformJobName"),
-    ("Model", "model", "ModelName"),
+    ("ModelPackageGroup", "model-package-group", ("ModelPackageGroupName",)),
+    ("ModelPackage", "model-package", ("ModelPackageName",)),
+    ("EndpointConfig", "endpoint-config", ("EndpointConfigName",)),
+    ("Endpoint", "endpoint", ("EndpointName",)),
+    ("TrainingJob", "training-job", ("TrainingJobName",)),
+    ("TransformJob", "transform-job", ("TransformJobName",)),
+    ("Model", "model", ("ModelName",)),
+    ("StudioLifecycleConfig", "studio-lifecycle-config", ("StudioLifecycleConfigName",)),
+    ("PresignedDomainUrl", "user-profile", ("DomainId", "UserProfileName")),
+    ("Domain", "domain", ("DomainId",)),
+    ("UserProfile", "user-profile", ("DomainId", "UserProfileName")),
+    ("Space", "space", ("DomainId", "SpaceName")),
+    # An app runs in a user profile or in a space, and is called after it.
+    ("App", "app", ("DomainId", "UserProfileName|SpaceName", "AppType", "AppName")),
 )
+# The members of requests, however deep, that hand a role to SageMaker.
+_ROLES = frozenset({"ExecutionRoleArn", "RoleArn", "ExecutionRole", "DomainExecutionRoleArn"})
 # Operations on endpoints whose names end in something else.
 _ON_ENDPOINTS = frozenset({"InvokeEndpointAsync", "UpdateEndpointWeightsAndCapacities"})
 
@@ -129,7 +138,9 @@ def _sagemaker(call: Call, tags_of: TagsOf) -> list[Demand]:
         asked["sagemaker:ModelApprovalStatus"] = params["ModelApprovalStatus"]
 
     def demand(action: str, arn: str) -> Demand:
-        own = {f"aws:ResourceTag/{key}": value for key, value in tags_of(arn).items()}
+        own: dict[str, Any] = {}
+        for key, value in tags_of(arn).items():
+            own |= dict.fromkeys((f"aws:ResourceTag/{key}", f"sagemaker:ResourceTag/{key}"), value)
         return Demand(f"sagemaker:{action}", arn, {**asked, **own})
 
     arns = _sagemaker_resources(call)
@@ -138,10 +149,17 @@ def _sagemaker(call: Call, tags_of: TagsOf) -> list[Demand]:
         tagging = demand("AddTags", arns[0])
         context = {**tagging.context, "sagemaker:TaggingAction": call.operation}
         found.append(replace(tagging, context=context))
-    role = params.get("ExecutionRoleArn") or params.get("RoleArn")
-    if role:
-        found.append(Demand("iam:PassRole", role, {"iam:PassedToService": "sagemaker.amazonaws.com"}))
-    return found
+    passed = {"iam:PassedToService": "sagemaker.amazonaws.com"}
+    return found + [Demand("iam:PassRole", role, passed) for role in dict.fromkeys(_roles_passed(params))]
+
+
+def _roles_passed(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if key in _ROLES and item:
+                yield str(item)
+            else:
+                yield from _roles_passed(item)
 
 
 def _sagemaker_resources(call: Call) -> list[str]:
@@ -163,10 +181,13 @@ def _sagemaker_resources(call: Call) -> list[str]:
         return [arn("model-package", name)] + ([arn("model-package-group", group)] if group else [])
     if call.operation in _ON_ENDPOINTS:
         return [arn("endpoint", str(params["EndpointName"]))]
-    for ending, kind, member in () if call.operation.startswith("List") else _SAGEMAKER_KINDS:
+    for ending, kind, members in () if call.operation.startswith("List") else _SAGEMAKER_KINDS:
         if call.operation.endswith(ending):
-            own = arn(kind, str(params.get(member) or "*"))
-            return [own, *_sagemaker_used(call, arn)]
+            named = (
+                next((params[each] for each in member.split("|") if params.get(each)), "*")
+                for member in members
+            )
+            return [arn(kind, "/".join(map(str, named))), *_sagemaker_used(call, arn)]
     return ["*"]
 
 

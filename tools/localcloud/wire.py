@@ -29,6 +29,7 @@ _SIGNED_AS = {
     "states": "stepfunctions",
     "email": "ses",
     "tagging": "resourcegroupstaggingapi",
+    "elasticfilesystem": "efs",
 }
 
 
