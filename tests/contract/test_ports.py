@@ -12,9 +12,9 @@ import pytest
 
 from localcloud import LocalCloud
 from modelgate.announcements import Announcement, Kind
-from modelgate.aws.names import VARIANT
 from modelgate.errors import AlreadyExists, Invalid, ModelFailed, NotFound, Refused, StaleRevision
 from modelgate.manifest import SmokeTest
+from modelgate.names import VARIANT
 from modelgate.policy import (
     Alarms,
     Asynchronous,

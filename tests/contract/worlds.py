@@ -16,11 +16,11 @@ from modelgate.aws.dynamodb import DynamoTable
 from modelgate.aws.ecr import EcrImages
 from modelgate.aws.eventbridge import EventBridgeBus
 from modelgate.aws.logs import EndpointLogs
-from modelgate.aws.names import STACK_TAG
 from modelgate.aws.s3 import S3Bucket
 from modelgate.aws.sagemaker import SageMakerHosting, SageMakerRegistry
 from modelgate.aws.sagemaker_runtime import SageMakerPredictions
 from modelgate.manifest import Lineage
+from modelgate.names import STACK_TAG
 from modelgate.policy import DeploymentPolicy
 from modelgate.ports import (
     Bucket,

@@ -7,7 +7,6 @@ import json
 import math
 import re
 import sys
-import unicodedata
 from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Any, Literal, TypeVar
@@ -18,6 +17,8 @@ from modelgate import documents
 from modelgate.builds.findings import MaxSeverity
 from modelgate.documents import Document
 from modelgate.errors import Problem, Refused
+from modelgate.identifiers import is_for_a_tag, kms_key, security_group, subnet
+from modelgate.identifiers import tags as checked_tags
 from modelgate.submission import MAX_METADATA, MAX_METRICS, RESERVED, SAGEMAKER_NAME
 from modelgate.values import dataclass
 
@@ -33,9 +34,6 @@ MAX_TAGS = 48
 
 _PERCENT = re.compile(r"-?([0-9]{1,6}(\.[0-9]{0,6})?|\.[0-9]{1,6}) ?%")
 _TOPIC_ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[a-zA-Z0-9_.-]+")
-_KMS_KEY = re.compile(r"(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/|alias/)?[a-zA-Z0-9/_-]+")
-_SECURITY_GROUP = re.compile(r"sg-[0-9a-zA-Z]{1,29}")
-_SUBNET = re.compile(r"subnet-[0-9a-zA-Z]{1,25}")
 _IMAGE = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _RESERVED_TAGS = ("aws:", "modelgate:")
 # Families with disks of their own, beside those with a letter d (m5d, g4dn, p4d): SageMaker's own SDK gives
@@ -172,7 +170,7 @@ class GatePolicy(Document):
                     f"demands {key!r}, and what begins with {' or '.join(RESERVED)} is Modelgate's own; "
                     "demand another key"
                 )
-            if not (1 <= len(key) <= 128 and _is_for_a_tag(key)):
+            if not (1 <= len(key) <= 128 and is_for_a_tag(key)):
                 raise ValueError(
                     f"demands {key!r}, which SageMaker does not take as a key; use letters, digits, spaces "
                     "and _.:/=+-@, at most 128 of them"
@@ -379,23 +377,11 @@ class Autoscaling(Document):
         return self
 
 
-def _security_group(name: str) -> str:
-    if not _SECURITY_GROUP.fullmatch(name):
-        raise ValueError(f"is {name!r}, no id of a security group; write one such as sg-0123456789abcdef0")
-    return name
-
-
-def _subnet(name: str) -> str:
-    if not _SUBNET.fullmatch(name):
-        raise ValueError(f"is {name!r}, no id of a subnet; write one such as subnet-0123456789abcdef0")
-    return name
-
-
 class Vpc(Document):
     """The network that the containers are attached to."""
 
-    security_groups: list[Annotated[str, AfterValidator(_security_group)]] = Field(min_length=1, max_length=5)
-    subnets: list[Annotated[str, AfterValidator(_subnet)]] = Field(min_length=1, max_length=16)
+    security_groups: list[Annotated[str, AfterValidator(security_group)]] = Field(min_length=1, max_length=5)
+    subnets: list[Annotated[str, AfterValidator(subnet)]] = Field(min_length=1, max_length=16)
 
 
 class DeploymentPolicy(Document):
@@ -584,10 +570,7 @@ class DeploymentPolicy(Document):
     def _key_that_encrypts(cls, key: str | None, info: ValidationInfo) -> str | None:
         if key is None:
             return None
-        if not _KMS_KEY.fullmatch(key):
-            raise ValueError(
-                f"is {key!r}, no key of KMS; write its id, alias/<name>, or the ARN of the key or the alias"
-            )
+        kms_key(key)
         instances: Instances | None = info.data.get("instances")
         # Such disks are encrypted by the machine's own hardware module, never with the config's KmsKeyId.
         if instances is not None and instances.has_local_storage:
@@ -601,18 +584,7 @@ class DeploymentPolicy(Document):
     @field_validator("tags")
     @classmethod
     def _tags_for_sagemaker(cls, tags: dict[str, str]) -> dict[str, str]:
-        for key, value in tags.items():
-            if key.lower().startswith(_RESERVED_TAGS):
-                raise ValueError(
-                    f"has the key {key!r}, and what begins with {' or '.join(_RESERVED_TAGS)} is reserved; "
-                    "write another key"
-                )
-            if not (1 <= len(key) <= 128 and len(value) <= 256 and _is_for_a_tag(key + value)):
-                raise ValueError(
-                    f"has {key!r}: {value!r}, which SageMaker does not take; use letters, digits, spaces and "
-                    "_.:/=+-@, a key of 1 to 128 of them and a value of at most 256"
-                )
-        return tags
+        return checked_tags(tags, _RESERVED_TAGS)
 
     @cached_property
     def digest(self) -> str:
@@ -632,10 +604,6 @@ class DeploymentPolicy(Document):
 def _is_absent(field: str, info: ValidationInfo) -> bool:
     """Whether a field was left out; one that is wrong is not there either, but has its own error."""
     return field in info.data and info.data[field] is None
-
-
-def _is_for_a_tag(text: str) -> bool:
-    return all(sign in "_.:/=+-@" or unicodedata.category(sign)[0] in "LZN" for sign in text)
 
 
 def _check_steps(rollout: Rollout, instances: Instances) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from modelgate.aws.cloudwatch import alarm_name, delete_alarms, put_alarm
 from modelgate.aws.errors import translated
-from modelgate.aws.names import VARIANT
 from modelgate.errors import NotFound
+from modelgate.names import VARIANT
 
 if TYPE_CHECKING:
     from mypy_boto3_application_autoscaling import ApplicationAutoScalingClient

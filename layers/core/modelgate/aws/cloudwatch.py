@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelgate.aws.errors import translated
-from modelgate.aws.names import STACK_TAG, VARIANT
 from modelgate.errors import NotFound
+from modelgate.names import STACK_TAG, VARIANT
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient

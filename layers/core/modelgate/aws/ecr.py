@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 from modelgate.aws.errors import translated
-from modelgate.aws.names import STACK_TAG
 from modelgate.builds.findings import Scan
 from modelgate.errors import AlreadyExists, NotFound, Problem, Refused
+from modelgate.names import STACK_TAG
 from modelgate.ports import Image
 
 if TYPE_CHECKING:

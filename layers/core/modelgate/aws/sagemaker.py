@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from modelgate.aws.errors import lacks_capacity, translated
-from modelgate.aws.names import STACK_TAG, VARIANT
 from modelgate.deployment.container_log import MAX_REASON
 from modelgate.deployment.planner import Endpoint
 from modelgate.errors import AlreadyExists, Forbidden, NotFound, Problem, Refused
+from modelgate.names import STACK_TAG, VARIANT
 from modelgate.policy import MAX_UPDATE_SECONDS, Rollout
 from modelgate.registry.package import APPROVED, REJECTED, ModelPackage
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from modelgate.aws.errors import translated
 from modelgate.aws.jobs import GROUP_TAG, end_of_stream, starting
-from modelgate.aws.names import STACK_TAG
 from modelgate.errors import NotFound
+from modelgate.names import STACK_TAG
 from modelgate.training.ports import Job
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from modelgate import documents, locations, metrics
 from modelgate.documents import Document
+from modelgate.identifiers import kms_key
 from modelgate.images.instances import instance
 from modelgate.manifest import Container, Lineage, Manifest
 from modelgate.policy import Instances, Vpc
@@ -65,7 +66,6 @@ _PROGRAM = re.compile(r"[\w][\w.-]*(/[\w][\w.-]*)*", re.ASCII)
 _CHECKPOINTS = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}")
 _VARIABLE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,511}")
 _MOST_OF_VARIABLE = 512
-_KMS_KEY = re.compile(r"(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/|alias/)?[a-zA-Z0-9/_-]+")
 
 
 # ── the document ──────────────────────────────────────────────────────────────────────────────────
@@ -431,11 +431,7 @@ class TrainingJob(Document):
     @field_validator("kms_key")
     @classmethod
     def _key(cls, key: str | None) -> str | None:
-        if key is not None and not _KMS_KEY.fullmatch(key):
-            raise ValueError(
-                f"is {key!r}, no key of KMS; write its id, alias/<name>, or the ARN of the key or the alias"
-            )
-        return key
+        return key if key is None else kms_key(key)
 
     @field_validator("lineage")
     @classmethod

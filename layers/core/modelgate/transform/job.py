@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from modelgate import documents, locations
 from modelgate.documents import Document
+from modelgate.identifiers import kms_key
 from modelgate.policy import Instances
 from modelgate.run import JOB_FILE, OWN_VARIABLES
 
@@ -16,7 +17,6 @@ _VARIABLE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,1023}")
 _MOST_OF_VARIABLE = 10_240
 # CreateTransformJob, Environment: 16 entries.
 _MOST_VARIABLES = 16 - len(OWN_VARIABLES)
-_KMS_KEY = re.compile(r"(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/|alias/)?[a-zA-Z0-9/_-]+")
 # CreateTransformJob, MaxPayloadInMB: what is sent at the same time is 100 MB at most.
 _MOST_MB_AT_ONCE = 100
 _DEFAULT_MB = 6
@@ -217,11 +217,7 @@ class TransformJob(Document):
     @field_validator("kms_key")
     @classmethod
     def _key(cls, key: str | None) -> str | None:
-        if key is not None and not _KMS_KEY.fullmatch(key):
-            raise ValueError(
-                f"is {key!r}, no key of KMS; write its id, alias/<name>, or the ARN of the key or the alias"
-            )
-        return key
+        return key if key is None else kms_key(key)
 
     @property
     def assemble(self) -> Literal["none", "line"]:
