@@ -131,7 +131,8 @@ class Studio:
 
     def file_systems(self) -> dict[str, dict[str, str]]:
         """The tags of the EFS file systems, by their ids."""
-        found = self.cloud.client("efs").describe_file_systems()["FileSystems"]
+        pages = self.cloud.client("efs").get_paginator("describe_file_systems").paginate()
+        found = [each for page in pages for each in page["FileSystems"]]
         return {each["FileSystemId"]: {tag["Key"]: tag["Value"] for tag in each["Tags"]} for each in found}
 
     def of_domain(self, domain: str) -> dict[str, Any]:

@@ -125,7 +125,9 @@ def resolved(tmp_path: Path, text: str, **parameters: str) -> ResolvedTemplate:
 
 def test_intrinsic_functions_are_resolved(tmp_path: Path) -> None:
     text = """
-Parameters: {Colour: {Type: String, Default: green}}
+Parameters:
+  Colour: {Type: String, Default: green}
+  Others: {Type: CommaDelimitedList, Default: "red, blue"}
 Conditions: {IsGreen: !Equals [!Ref Colour, green], IsNot: !Not [!Condition IsGreen]}
 Mappings: {M: {a: {b: 7}}}
 Resources:
@@ -137,6 +139,7 @@ Outputs:
   Sub: {Value: !Sub ["${Colour} ${x} ${!literal} ${Q.QueueName} ${AWS::Region}", {x: !Select [1, [a, b]]}]}
   If: {Value: !If [IsGreen, yes it is, no]}
   Map: {Value: !FindInMap [M, a, b]}
+  Second: {Value: !Select [1, !Ref Others]}
   Not: {Value: never, Condition: IsNot}
 """
     template = resolved(tmp_path, text)
@@ -147,6 +150,7 @@ Outputs:
         "Sub": "green b ${literal} s-q eu-central-1",
         "If": "yes it is",
         "Map": "7",
+        "Second": "blue",
     }
 
 

@@ -253,7 +253,9 @@ class _Resolver:
         if name in self._pseudo:
             return self._pseudo[name]
         if name in self._parameters:
-            return self._parameters[name]
+            value = self._parameters[name]
+            is_list = self._template["Parameters"][name]["Type"] == "CommaDelimitedList"
+            return [each.strip() for each in str(value).split(",")] if is_list else value
         return self._named(name).physical_id
 
     def _get_att(self, operand: str | list[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from localcloud.moto_requests import MotoRequests
@@ -34,6 +34,13 @@ class HomeFileSystems:
 
     def delete(self, file_system: str) -> None:
         """All homes in it are lost; one that somebody has deleted is no matter."""
-        found = self._efs.send("GET", _PATH)["FileSystems"]
-        if any(each["FileSystemId"] == file_system for each in found):
+        if file_system in self._ids():
             self._efs.send("DELETE", f"{_PATH}/{file_system}")
+
+    def _ids(self) -> Iterator[str]:
+        """All file systems, which moto tells in pages of ten."""
+        more: str | None = ""
+        while more is not None:
+            page = self._efs.send("GET", f"{_PATH}{more}")
+            yield from (each["FileSystemId"] for each in page["FileSystems"])
+            more = f"?Marker={page['NextMarker']}" if page.get("NextMarker") else None
