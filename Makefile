@@ -35,6 +35,7 @@ $(VENV)/.installed: requirements/dev.txt requirements/catalog.txt pyproject.toml
 
 demo: setup  ## the whole story on the local cloud; with a Docker Engine also source, image, container, prediction
 	$(BIN)/python -m examples.iris.demo
+	$(BIN)/python -m examples.studio.demo
 	$(BIN)/python -m examples.decision_trees.demo
 
 test: setup  ## every test; no AWS account, no Docker

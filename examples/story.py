@@ -56,6 +56,7 @@ def pace() -> Pace:
         container_start_limit=60.0,
         container_stop_grace=5.0,
         starting_training=0.6,
+        studio=0.4,
     )
 
 

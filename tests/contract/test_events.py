@@ -16,10 +16,11 @@ from pydantic import BaseModel, ValidationError
 from samtranslator.yaml_helper import yaml_parse
 
 from modelgate.events import Envelope
+from modelgate.events.cloudtrail import StudioCalled
 from modelgate.events.codebuild import BuildStateChange
 from modelgate.events.ecr import ImageScanned
 from modelgate.events.own import ImagePublished, InspectionPaused, Instruction
-from modelgate.events.s3 import ObjectCreated
+from modelgate.events.s3 import ObjectChanged, ObjectCreated
 from modelgate.events.sagemaker import (
     EndpointStateChange,
     ModelPackageStateChange,
@@ -48,6 +49,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "image_published": ImagePublished,
     "transform_requested": ObjectCreated,
     "transform_finished": TransformJobStateChange,
+    "studio_requested": ObjectChanged,
+    "studio_changed": StudioCalled,
 }
 # What the rule of a schedule sends; it has no pattern.
 SCHEDULED = {"source": ["aws.events"], "detail-type": ["Scheduled Event"]}
@@ -176,3 +179,23 @@ def test_tags_may_come_as_a_list_or_as_a_map() -> None:
         for case in ("in_service", "failed")
     ]
     assert tags == [{"modelgate:stack": "modelgate"}] * 2
+
+
+@pytest.mark.parametrize(
+    ("case", "domain_id", "domain_name"),
+    [
+        ("profile_changed_by_hand", "d-abcdefghijkl", ""),
+        ("domain_made", "d-abcdefghijkl", "research"),
+        ("profile_untagged", "d-abcdefghijkl", ""),
+    ],
+)
+def test_a_call_of_studio_tells_its_domain(case: str, domain_id: str, domain_name: str) -> None:
+    called = StudioCalled.model_validate_json(_read(f"studio_changed/{case}"))
+    assert (called.domain_id, called.domain_name) == (domain_id, domain_name)
+
+
+def test_a_call_of_studio_without_any_elements_tells_nothing() -> None:
+    told = json.loads(_read("studio_changed/space_deleted"))
+    told["detail"] |= {"requestParameters": None, "responseElements": None}
+    called = StudioCalled.model_validate(told)
+    assert (called.domain_id, called.domain_name) == ("", "")

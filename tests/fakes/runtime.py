@@ -12,12 +12,14 @@ from modelgate.runtime import Runtime
 from tests.fakes.aws import Calls, Clock, FakeBucket, FakeBus, FakeTable
 from tests.fakes.builds import FakeBuilds, FakeImages
 from tests.fakes.sagemaker import FakeContainerLogs, FakeHosting, FakeSageMaker, FakeScaling, FakeWatch
+from tests.fakes.studio import FakeStudio
 from tests.fakes.training import FakeTrainingJobs
 from tests.fakes.transform import FakeTransformJobs
 
 if TYPE_CHECKING:
     from modelgate.aws.session import Session
     from modelgate.ports import Bucket, Builds, Bus, Images, Registry, Table
+    from modelgate.studio.ports import Studio
     from modelgate.training.ports import TrainingJobs
     from modelgate.transform.ports import TransformJobs
 
@@ -28,6 +30,7 @@ _ENVIRON = {
     "MODELGATE_TABLE": "state",
     "MODELGATE_BUS": "announcements",
     "MODELGATE_SAGEMAKER_ARN": "arn:aws:sagemaker:eu-central-1:123456789012",
+    "MODELGATE_STUDIO_ROLE_ARN": "arn:aws:iam::123456789012:role/studio",
 }
 
 
@@ -49,6 +52,7 @@ class Memory:
         self.container_logs = FakeContainerLogs(self.calls, self.sagemaker)
         self.training_jobs = FakeTrainingJobs(self.calls, self.clock, self.bucket)
         self.transform_jobs = FakeTransformJobs(self.calls, self.clock, self.bucket, self.sagemaker)
+        self.studio = FakeStudio(self.calls)
 
 
 class _Silent(Journal):
@@ -97,6 +101,10 @@ class MemoryRuntime(Runtime):
     @cached_property
     def _transform_jobs(self) -> TransformJobs:
         return self._memory.transform_jobs
+
+    @cached_property
+    def _studio(self) -> Studio:
+        return self._memory.studio
 
     @cached_property
     def _table(self) -> Table:

@@ -19,7 +19,7 @@ AT_MOST = {
     "first_approval": 8,
     "first_in_service": 6,
     "approval_again": 3,
-    "sweep_of_one_endpoint": 10,
+    "sweep_of_one_endpoint": 11,
     "rollback": 12,
     "rejection": 9,
     "back_in_service": 7,

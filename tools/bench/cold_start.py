@@ -56,6 +56,8 @@ STARTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "image_published": ("retrainer", ("s3", "dynamodb", "events")),
     "transform_requested": ("transformer", _DEPLOYMENT),
     "transform_finished": ("transform_follower", _DEPLOYMENT),
+    "studio_requested": ("keeper", _DEPLOYMENT),
+    "studio_changed": ("keeper", _DEPLOYMENT),
 }
 
 

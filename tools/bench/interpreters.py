@@ -22,6 +22,7 @@ ENVIRONMENT = {
     "MODELGATE_SAGEMAKER_ARN": "arn:aws:sagemaker:eu-central-1:123456789012",
     "MODELGATE_EXECUTION_ROLE_ARN": "arn:aws:iam::123456789012:role/execution",
     "MODELGATE_TRAINING_ROLE_ARN": "arn:aws:iam::123456789012:role/training",
+    "MODELGATE_STUDIO_ROLE_ARN": "arn:aws:iam::123456789012:role/studio",
     "MODELGATE_BUILDER": "modelgate-images",
 }
 

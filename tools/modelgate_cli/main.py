@@ -24,6 +24,7 @@ from modelgate_cli.options import (
     with_options,
 )
 from modelgate_cli.screen import Screen
+from modelgate_cli.studio_commands import studio
 
 if TYPE_CHECKING:
     from modelgate_cli.instructing import What
@@ -82,6 +83,7 @@ local = typer.Typer(help="AWS on this machine.")
 app.add_typer(local, name="local")
 container = typer.Typer(help="Containers of your own.")
 app.add_typer(container, name="container")
+app.add_typer(studio, name="studio")
 
 GroupArgument = Annotated[str, typer.Argument(metavar="GROUP", help="The model package group.")]
 EndpointArgument = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's name.")]

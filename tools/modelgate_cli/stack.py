@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from modelgate.policies import Policies
     from modelgate.ports import Bucket, Builds, Hosting, Images, Registry, Table
     from modelgate.registry.submissions import Submissions
+    from modelgate.studio.keeping import Keeper
+    from modelgate.studio.ports import Studio
+    from modelgate.studio.records import StudioStates
 
 DEFAULT_STACK = "modelgate"
 STACK_VARIABLE = "MODELGATE_STACK"
@@ -193,7 +196,7 @@ class Stack:
     def registry(self) -> Registry:
         from modelgate.aws.sagemaker import SageMakerRegistry
 
-        return SageMakerRegistry(self.sagemaker, self._sagemaker_arn)
+        return SageMakerRegistry(self.sagemaker, self.sagemaker_arn)
 
     @cached_property
     def hosting(self) -> Hosting:
@@ -201,7 +204,7 @@ class Stack:
         from modelgate.aws.sagemaker import SageMakerHosting
 
         names = self.names
-        return SageMakerHosting(self.sagemaker, self._sagemaker_arn, names.stack, "", names.bucket)
+        return SageMakerHosting(self.sagemaker, self.sagemaker_arn, names.stack, "", names.bucket)
 
     @cached_property
     def reconciler(self) -> Reconciler:
@@ -222,6 +225,38 @@ class Stack:
                 bus=_NoBus(),
                 clock=self.now,
             )
+        )
+
+    @cached_property
+    def studio(self) -> Studio:
+        from modelgate.aws.studio import SageMakerStudio
+
+        return SageMakerStudio(self.sagemaker, self.names.stack)
+
+    @cached_property
+    def studio_states(self) -> StudioStates:
+        from modelgate.studio.records import StudioStates
+
+        return StudioStates(self.table)
+
+    @cached_property
+    def keeper(self) -> Keeper:
+        """Reads documents of Studio, looks and plans. What carries a plan out is a function of the stack.
+
+        Raises:
+            Complaint: the stack is older than its documents of Studio.
+        """
+        from modelgate.studio.keeping import Keeper
+
+        return Keeper(
+            bucket=self.bucket,
+            states=self.studio_states,
+            studio=self.studio,
+            bus=_NoBus(),
+            arn=self.sagemaker_arn,
+            role=self.output("StudioRole"),
+            stack=self.names.stack,
+            clock=self.now,
         )
 
     def all_states(self) -> list[EndpointState]:
@@ -275,7 +310,7 @@ class Stack:
         return client
 
     @cached_property
-    def _sagemaker_arn(self) -> str:
+    def sagemaker_arn(self) -> str:
         """What the ARNs of this account and region in SageMaker begin with."""
         _, partition, _, _, account, _ = self.caller.split(":", 5)
         return f"arn:{partition}:sagemaker:{self.region}:{account}"

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 # what they return, which comes with the use cases.
 ROOTS = (
     "modelgate.runtime",
+    "modelgate.events.cloudtrail",
     "modelgate.events.codebuild",
     "modelgate.events.ecr",
     "modelgate.events.own",

@@ -49,6 +49,11 @@ class Kind(StrEnum):
     TRANSFORM_FINISHED = "Transform Finished"
     TRANSFORM_FAILED = "Transform Failed"
     TRANSFORM_STOPPED = "Transform Stopped"
+    STUDIO_SETTLED = "Studio Settled"
+    STUDIO_REFUSED = "Studio Refused"
+    STUDIO_DRIFTED = "Studio Drifted"
+    STUDIO_ORPHANED = "Studio Orphaned"
+    STUDIO_FAILED = "Studio Failed"
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,8 @@ class Announcement:
         kind: the detail-type.
         id: the same for every delivery of the same news.
         message: the news in one sentence, for people.
-        group: the group that it is about; of images, which serve any group, the image's name.
+        group: the group that it is about; of images, which serve any group, the image's name;
+            of Studio, the domain's.
         facts: the rest of the detail, for machines; JSON values only.
     """
 

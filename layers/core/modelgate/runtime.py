@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from modelgate.policies import Policies
     from modelgate.ports import Bucket, Builds, Bus, Images, Registry, Table
     from modelgate.registry.registration import Registrar
+    from modelgate.studio.keeping import Keeper
+    from modelgate.studio.ports import Studio
     from modelgate.training.finishing import TrainingFollower
     from modelgate.training.ports import TrainingJobs
     from modelgate.training.requesting import Trainer
@@ -251,6 +253,23 @@ class Runtime:
         )
 
     @_part
+    def keeper(self) -> Keeper:
+        from modelgate.studio.keeping import Keeper
+        from modelgate.studio.records import StudioStates
+
+        told = self._settings
+        return Keeper(
+            bucket=self._bucket,
+            states=StudioStates(self._table),
+            studio=self._studio,
+            bus=self._bus,
+            arn=told.sagemaker_arn,
+            role=settings.read(settings.StudioSettings, self._environ).studio_role_arn,
+            stack=told.stack,
+            clock=self._clock,
+        )
+
+    @_part
     def decisions(self) -> Decisions:
         from modelgate.deployment.decisions import Decisions
 
@@ -295,6 +314,7 @@ class Runtime:
                 "builds": lambda _, __: [each.image for each in self.publisher.sweep()],
                 "training": lambda *told: [each.run for each in self.training_follower.sweep(*told)],
                 "transforms": lambda *told: [each.run for each in self.transform_follower.sweep(*told)],
+                "studio": lambda _, invocation: [each.domain for each in self.keeper.sweep(invocation)],
             },
             stack=self._settings.stack,
             clock=self._clock,
@@ -415,6 +435,12 @@ class Runtime:
         return SageMakerTransforms(
             self._sagemaker, lambda: client("logs"), told.sagemaker_arn, told.stack, role
         )
+
+    @_part
+    def _studio(self) -> Studio:
+        from modelgate.aws.studio import SageMakerStudio
+
+        return SageMakerStudio(self._sagemaker, self._settings.stack)
 
     @_part
     def _policies(self) -> Policies:

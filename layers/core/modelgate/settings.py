@@ -16,6 +16,7 @@ _ARNS = {
     "sagemaker_arn": re.compile(r"arn:[^:]+:sagemaker:[^:]+:[0-9]{12}"),
     "execution_role_arn": re.compile(r"arn:[^:]+:iam::[0-9]{12}:role/.+"),
     "training_role_arn": re.compile(r"arn:[^:]+:iam::[0-9]{12}:role/.+"),
+    "studio_role_arn": re.compile(r"arn:[^:]+:iam::[0-9]{12}:role/.+"),
 }
 
 
@@ -67,6 +68,13 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True)
+class StudioSettings:
+    """What the functions that keep Studio are told besides: the role of documents that name none."""
+
+    studio_role_arn: str
+
+
+@dataclass(frozen=True)
 class BuildSettings:
     """What the functions that build images are told besides.
 
@@ -77,7 +85,7 @@ class BuildSettings:
     builder: str
 
 
-S = TypeVar("S", FunctionSettings, DeploymentSettings, TrainingSettings, BuildSettings)
+S = TypeVar("S", FunctionSettings, DeploymentSettings, TrainingSettings, StudioSettings, BuildSettings)
 
 
 def read(model: type[S], environ: Mapping[str, str]) -> S:

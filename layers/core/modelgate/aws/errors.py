@@ -84,7 +84,14 @@ _BY_WORDS: tuple[tuple[str, type[AwsError]], ...] = (
     ("requested resource not found", NotFound),
     ("cannot create already existing", AlreadyExists),
     ("already exists", AlreadyExists),
+    # Of an app that is told of for another day.
+    ("has already been deleted", NotFound),
+    ("was automatically deleted", NotFound),
+    # Of a domain whose network is changed.
+    ("with inservice app", Throttled),
 )
+# Studio says so of a name that is taken, and has the same code for what has to wait.
+_TAKEN = ("already exists", "specified is already in use")
 # What a FailureReason says when AWS has no such machines, or a quota is reached: no field of the API tells.
 # As AWS wrote them: "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity
 # error. Please retry using a different ML instance type or after some time." (others begin "CapacityError:"),
@@ -131,4 +138,6 @@ def _of_client(operation: str, error: ClientError) -> AwsError:
         message = str(original) if original else message
     elif kind is Invalid:
         kind = next((each for words, each in _BY_WORDS if words in message.lower()), Invalid)
+    elif code == "ResourceInUse" and any(words in message.lower() for words in _TAKEN):
+        kind = AlreadyExists
     return kind(operation, code, message)

@@ -45,7 +45,7 @@ class SweepReport:
         trouble: by endpoint or group, what kept it from being visited to the end.
         counts: figures for CloudWatch: ``Stuck`` endpoints are those that a person should look at.
         finished: by kind of work, what was at its end without anybody having heard of it: the images of
-            builds, and the runs of training and transform jobs.
+            builds, the runs of training and transform jobs, and the domains that had to be moved.
     """
 
     visited: tuple[str, ...]

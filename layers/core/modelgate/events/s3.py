@@ -21,7 +21,7 @@ class _Object(Event):
     sequencer: str | None = None
 
 
-class _ObjectCreatedDetail(Event):
+class _ObjectDetail(Event):
     bucket: _Bucket
     object: _Object
 
@@ -31,7 +31,19 @@ class ObjectCreated(Envelope):
 
     source: Literal["aws.s3"]
     detail_type: Literal["Object Created"] = Field(alias="detail-type")
-    detail: _ObjectCreatedDetail
+    detail: _ObjectDetail
+
+    @property
+    def key(self) -> str:
+        return self.detail.object.key
+
+
+class ObjectChanged(Envelope):
+    """Amazon S3: "Object Created" or "Object Deleted". What lies there now is looked up, not told."""
+
+    source: Literal["aws.s3"]
+    detail_type: Literal["Object Created", "Object Deleted"] = Field(alias="detail-type")
+    detail: _ObjectDetail
 
     @property
     def key(self) -> str:
