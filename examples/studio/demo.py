@@ -25,6 +25,8 @@ _TRAIL = "who-calls-what"
 # Larger than anybody here needs.
 _LARGE = "ml.p4d.24xlarge"
 _PATIENCE = 60.0
+# What a call is about, in what CloudTrail tells of it; the innermost first.
+_NAMES = ("spaceName", "userProfileName", "studioLifecycleConfigName", "domainId")
 
 
 @dataclass
@@ -140,8 +142,16 @@ def all_of_it_is_taken_away(story: StudioStory) -> None:
     homes = story.cloud.client("efs").describe_file_systems()["FileSystems"]
     story.expect("the number of home file systems", len(homes), 1)
     write(story, {"prune": True, "delete_home_file_system": True})
+    before = len(story.cloud.events_seen)
     modelgate(story, "studio", "apply", str(story.file), "--yes")
     settled(story, 4)
+    for event in story.cloud.events_seen[before:]:
+        if event["detail-type"] == "AWS API Call via CloudTrail":
+            told = event["detail"]["requestParameters"] or {}
+            what = next(
+                (told[key] for key in ("spaceName", "userProfileName", "domainId") if key in told), ""
+            )
+            story.tell("CloudTrail", f"{event['detail']['eventName']} of {what}", "dim")
     story.expect("the domains", sagemaker.list_domains()["Domains"], [])
     homes = story.cloud.client("efs").describe_file_systems()["FileSystems"]
     story.expect("the home file systems", homes, [])
