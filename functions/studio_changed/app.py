@@ -10,4 +10,4 @@ with collector.paused():
 
 @handles(StudioCalled)
 def handler(called: StudioCalled, runtime: Runtime) -> Look:
-    return runtime.keeper.studio_changed(called.domain_name, called.domain_id, runtime.invocation)
+    return runtime.keeper.studio_changed(called, runtime.invocation)

@@ -194,6 +194,13 @@ def test_a_call_of_studio_tells_its_domain(case: str, domain_id: str, domain_nam
     assert (called.domain_id, called.domain_name) == (domain_id, domain_name)
 
 
+def test_a_call_of_studio_tells_whose_role_called() -> None:
+    told = json.loads(_read("studio_changed/space_deleted"))
+    assert StudioCalled.model_validate(told).role == "admin"
+    told["detail"]["userIdentity"] = {"type": "Root", "arn": "arn:aws:iam::123456789012:root"}
+    assert StudioCalled.model_validate(told).role == ""
+
+
 def test_a_call_of_studio_without_any_elements_tells_nothing() -> None:
     told = json.loads(_read("studio_changed/space_deleted"))
     told["detail"] |= {"requestParameters": None, "responseElements": None}

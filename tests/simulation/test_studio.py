@@ -165,9 +165,11 @@ def test_it_is_taken_apart_in_order_with_apps_that_run(domain: Domain) -> None:
         )
     domain.cloud.settle()
     home = domain.sagemaker.describe_domain(DomainId=domain.id)["HomeEfsFileSystemId"]
-    before = len(domain.cloud.events_seen)
+    before, ran = len(domain.cloud.events_seen), len(domain.cloud.invocations)
     domain.carry_out({"prune": True, "delete_home_file_system": True})
     assert domain.id == ""
+    started = [each.result for each in domain.cloud.invocations[ran:] if each.function == "StudioChanged"]
+    assert {each["status"] for each in started} == {"a call of Modelgate's own"}
     calls = [
         each["detail"] for each in domain.cloud.events_seen[before:] if "CloudTrail" in each["detail-type"]
     ]

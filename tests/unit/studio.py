@@ -58,6 +58,7 @@ class House:
             role=ROLE,
             stack="modelgate",
             clock=self.clock,
+            own_roles={"modelgate-keeper"},
         )
 
     # ── what happens ──────────────────────────────────────────────────────────────────────────

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -87,16 +88,57 @@ def test_the_sweep_goes_on_where_no_event_came(house: House) -> None:
     assert look.did == ("make user profile ana",)
 
 
+@dataclass(frozen=True)
+class Call:
+    """A call of Studio's API, as an event tells of it."""
+
+    domain_id: str = ""
+    domain_name: str = ""
+    role: str = "admin"
+
+
 def test_whoever_calls_studios_api_has_the_domain_looked_at(house: House) -> None:
     house.upload(document("ana"))
     house.look()
     house.studio.advance()
     looks = [
-        house.keeper.studio_changed("", house.state.domain_id, house.invocation()),
-        house.keeper.studio_changed("sales", "d-9", house.invocation()),
+        house.keeper.studio_changed(call, house.invocation())
+        for call in (
+            Call(house.state.domain_id, role="modelgate-keeper"),
+            Call("d-9"),
+            Call(domain_name="sales"),
+            Call(house.state.domain_id),
+            Call(domain_name="Research"),
+        )
     ]
-    assert [look.status for look in looks] == ["moving", "no domain of this stack"]
-    assert looks[0].did == ("make user profile ana",)
+    assert [look.status for look in looks] == [
+        "a call of Modelgate's own",
+        "no domain of this stack",
+        "no domain of this stack",
+        "moving",
+        "moving",
+    ]
+    assert [look.did for look in looks if look.did] == [("make user profile ana",)]
+
+
+def test_a_call_while_another_invocation_is_at_it_is_passed_over(house: House) -> None:
+    house.upload(document("ana"))
+    house.calls.fail("CreateDomain", Crash())
+    with pytest.raises(Crash):
+        house.look()
+    look = house.keeper.studio_changed(Call(domain_name=NAME), house.invocation())
+    assert look.status == "another invocation is at it"
+
+
+def test_a_large_domain_is_made_a_hundred_at_a_time(house: House) -> None:
+    people = [f"p{number}" for number in range(250)]
+    house.upload(document(*people))
+    house.look()
+    house.studio.advance()
+    look = house.look()
+    assert len(look.did) == 250
+    assert [len(each.done) for each in house.states.changes(NAME)] == [1, 100, 100, 50]
+    assert house.state.waiting[-1] == "and 150 more"
 
 
 def test_everything_carries_the_tags_of_stack_and_document(house: House) -> None:

@@ -257,14 +257,15 @@ class Runtime:
         from modelgate.studio.keeping import Keeper
         from modelgate.studio.records import StudioStates
 
-        told = self._settings
+        told, of_studio = self._settings, settings.read(settings.StudioSettings, self._environ)
         return Keeper(
             bucket=self._bucket,
             states=StudioStates(self._table),
             studio=self._studio,
             bus=self._bus,
             arn=told.sagemaker_arn,
-            role=settings.read(settings.StudioSettings, self._environ).studio_role_arn,
+            role=of_studio.studio_role_arn,
+            own_roles=frozenset(filter(None, of_studio.own_roles.split(","))),
             stack=told.stack,
             clock=self._clock,
         )

@@ -69,9 +69,15 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class StudioSettings:
-    """What the functions that keep Studio are told besides: the role of documents that name none."""
+    """What the functions that keep Studio are told besides.
+
+    Attributes:
+        studio_role_arn: the role of documents that name none.
+        own_roles: the names of the roles under which Modelgate calls Studio itself, with commas between them.
+    """
 
     studio_role_arn: str
+    own_roles: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,21 @@ from modelgate.events import Envelope, Event
 _DOMAIN_ID = re.compile(r":(?:domain|user-profile|space|app)/(d-[a-z0-9-]+)")
 
 
+class _Issuer(Event):
+    user_name: str = Field(default="", alias="userName")
+
+
+class _Session(Event):
+    issuer: _Issuer = Field(default=_Issuer(), alias="sessionIssuer")
+
+
+class _Identity(Event):
+    session: _Session = Field(default=_Session(), alias="sessionContext")
+
+
 class _CallDetail(Event):
     event_name: str = Field(alias="eventName")
+    identity: _Identity = Field(default=_Identity(), alias="userIdentity")
     # Both depend on the call, and are null where there is nothing to tell.
     request: dict[str, Any] | None = Field(default=None, alias="requestParameters")
     response: dict[str, Any] | None = Field(default=None, alias="responseElements")
@@ -38,6 +51,11 @@ class StudioCalled(Envelope):
             return own
         found = (_DOMAIN_ID.search(value) for value in told.values() if isinstance(value, str))
         return next((each[1] for each in found if each), "")
+
+    @property
+    def role(self) -> str:
+        """The name of the role whose session called; empty where no role did."""
+        return self.detail.identity.session.issuer.user_name
 
     @property
     def domain_name(self) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from modelgate.announcements import Announcement, Kind, id_of
 from modelgate.documents import MAX_DOCUMENT_BYTES
@@ -53,8 +53,28 @@ _ROUNDS = 8
 # So long before Lambda ends it, no further step is begun.
 _MARGIN = timedelta(seconds=15)
 _SHOWN = 20
+# So many steps are noted in one item; it holds 400 KB.
+_AT_A_TIME = 100
 # So many steps stand in a message.
 _TOLD = 5
+
+
+class Called(Protocol):
+    """A call of Studio's API.
+
+    Attributes:
+        domain_id, domain_name: of the domain that it was about; either is empty where it does not say.
+        role: the name of the role that called; empty where no role did.
+    """
+
+    @property
+    def domain_id(self) -> str: ...
+
+    @property
+    def domain_name(self) -> str: ...
+
+    @property
+    def role(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -89,6 +109,7 @@ class Keeper:
     Args:
         arn: what ARNs of this account and region begin with, ``arn:aws:sagemaker:<region>:<account>``.
         role: the ARN of the execution role of a document that names none.
+        own_roles: the names of the roles under which Modelgate calls Studio itself.
         stack: the stack's name.
         clock: the time, in UTC.
     """
@@ -104,7 +125,9 @@ class Keeper:
         role: str,
         stack: str,
         clock: Callable[[], datetime],
+        own_roles: Collection[str] = (),
     ) -> None:
+        self._own_roles = own_roles
         self._bucket = bucket
         self._states = states
         self._studio = studio
@@ -129,15 +152,23 @@ class Keeper:
             return self._turn_away(name, refused)
         return self._look_at(name, invocation)
 
-    def studio_changed(self, name: str, domain_id: str, invocation: Invocation) -> Look:
-        """Somebody called Studio's API about a domain, by its id or its name; it may be a document's.
+    def studio_changed(self, called: Called, invocation: Invocation) -> Look:
+        """Somebody called Studio's API about a domain, which may be a document's.
+
+        Modelgate's own calls are passed over: a hundred profiles that it makes would be a hundred looks at
+        all of them. So is a domain that another invocation is at: that one looks once more before it ends.
 
         Raises:
             NotYet, AwsError: Lambda is to come back.
         """
-        known = next((each for each in self._states.all() if _is_meant(each, name, domain_id)), None)
+        name = called.domain_name or called.domain_id
+        if called.role in self._own_roles:
+            return Look(name, "a call of Modelgate's own")
+        known = next((each for each in self._states.all() if _is_meant(each, called)), None)
         if known is None:
-            return Look(name or domain_id, "no domain of this stack")
+            return Look(name, "no domain of this stack")
+        if known.is_anothers(invocation, self._clock()):
+            return Look(known.name, "another invocation is at it")
         return self._look_at(known.name, invocation)
 
     def sweep(self, invocation: Invocation) -> list[Look]:
@@ -227,7 +258,7 @@ class Keeper:
                 state = noticed  # what went wrong rests from now on
                 continue
             # What SageMaker does not show yet, or did not take, is for the next look.
-            steps = tuple(step for step in planned.now if str(step) not in begun)
+            steps = tuple(step for step in planned.now if str(step) not in begun)[:_AT_A_TIME]
             if not steps or self._is_late(invocation):
                 break
             begun |= set(map(str, steps))
@@ -275,8 +306,8 @@ class Keeper:
                 state = self._troubled(state, there.ref, reason)
         for step in planned.now:
             # Without a pause, whatever tells of the change would start the same change for ever.
-            if str(step) in state.taken and str(step) not in begun:
-                state = replace(state, taken=tuple(each for each in state.taken if each != str(step)))
+            if _sign(step) in state.taken and str(step) not in begun:
+                state = replace(state, taken=tuple(each for each in state.taken if each != _sign(step)))
                 state = self._troubled(state, step.ref, f"SageMaker took it, and shows none of it: {step}")
         return state
 
@@ -327,7 +358,7 @@ class Keeper:
             else:
                 done.append(Done(str(step)))
                 if isinstance(step, Alter | Retag | Adopt):
-                    state = replace(state, taken=(*state.taken, str(step)))
+                    state = replace(state, taken=(*state.taken, _sign(step)))
         state = self._noted(state, tuple(done), invocation)
         if unforeseen is not None:
             raise unforeseen
@@ -365,6 +396,8 @@ class Keeper:
             *(f"{step}; it waits for {step.waits_for}" for step in planned.later),
             *(f"{ref}, which SageMaker is at work on" for ref in planned.moving),
         )
+        if len(waiting) > _AT_A_TIME:
+            waiting = (*waiting[:_AT_A_TIME], f"and {len(waiting) - _AT_A_TIME} more")
         return replace(state, status=status, waiting=waiting, owner="", owned_until=None)
 
     def _settled(self, state: StudioState, planned: Plan) -> StudioState:
@@ -418,10 +451,10 @@ class Keeper:
         return Look(name, Status.REFUSED.value, news=(message,))
 
 
-def _is_meant(state: StudioState, name: str, domain_id: str) -> bool:
-    if domain_id and state.domain_id == domain_id:
+def _is_meant(state: StudioState, called: Called) -> bool:
+    if called.domain_id and state.domain_id == called.domain_id:
         return True
-    return bool(name) and state.name.lower() == name.lower()
+    return bool(called.domain_name) and state.name.lower() == called.domain_name.lower()
 
 
 def _taken_up(state: StudioState, asked: Asked) -> StudioState:
@@ -438,6 +471,11 @@ def _taken_up(state: StudioState, asked: Asked) -> StudioState:
         drifting=same and (state.drifting or state.status is Status.SETTLED),
         drift_told=same and state.drift_told,
     )
+
+
+def _sign(step: Step) -> str:
+    """Tells a change from others in few letters."""
+    return id_of(step)[:12]
 
 
 def _failed_before(step: Step) -> bool:

@@ -117,7 +117,7 @@ class StudioState:
         changes: how many `ChangeRecord`s there are.
         unsettled: how many of them were made since it was settled last.
         orphans: what left the document and is still there, as it was told.
-        taken: the changes, in words, that SageMaker took since it was settled last.
+        taken: the changes, by a hash of their words, that SageMaker took since it was settled last.
         troubles: what went wrong lately.
         in_the_way: what keeps deletions from happening, as it was told.
         reasons: why the document is refused.
