@@ -50,16 +50,30 @@ def _app(lifecycles: list[str], **more: st.SearchStrategy[Any]) -> st.SearchStra
     return _optional(**fields)
 
 
+def _with_default(app: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """One of the lifecycle configurations may run where nobody chooses."""
+    if not app.get("lifecycle"):
+        return st.just(app)
+    default = st.sampled_from(app["lifecycle"])
+    return st.just(app) | default.map(lambda name: {**app, "default_lifecycle": name})
+
+
 def _profile_settings(lifecycles: list[str]) -> dict[str, st.SearchStrategy[Any]]:
     repositories = st.lists(st.just("https://example.com/notebooks.git"), max_size=1)
     return {
         "apps": st.just(["JupyterLab", "CodeEditor"]) | st.just(["CodeEditor", "JupyterLab", "Canvas"]),
-        "jupyterlab": _app(lifecycles, repositories=repositories),
+        "jupyterlab": _app(lifecycles, repositories=repositories).flatmap(_with_default),
         "code_editor": _app([]),
         "storage": _storage,
         "security_groups": st.lists(st.sampled_from(["sg-1", "sg-2"]), unique=True, max_size=2),
         "web_portal": st.booleans(),
+        "landing_uri": st.just("app:JupyterServer:"),
     }
+
+
+def _led_elsewhere(told: dict[str, Any]) -> dict[str, Any]:
+    """People who cannot reach Studio are led to Studio Classic."""
+    return {**told, "landing_uri": "app:JupyterServer:"} if told.get("web_portal") is False else told
 
 
 def _content(lifecycles: list[str]) -> dict[str, st.SearchStrategy[Any]]:
@@ -85,7 +99,12 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     settings = _profile_settings(lifecycles)
     of_groups = st.lists(st.sampled_from(sorted(groups)), max_size=1) if groups else st.just([])
     profile = _optional(**settings, tags=_tags, groups=of_groups)
-    domain = _optional(tags=_tags, tag_propagation=st.booleans(), profile_settings=_optional(**settings))
+    domain = _optional(
+        tags=_tags,
+        tag_propagation=st.booleans(),
+        profile_settings=_optional(**settings).map(_led_elsewhere),
+        space_settings=_optional(jupyterlab=_app(lifecycles).flatmap(_with_default), storage=_storage),
+    )
     subnets = st.lists(st.sampled_from(["subnet-1", "subnet-2"]), unique=True, min_size=1)
     told: dict[str, Any] = {
         **switches,

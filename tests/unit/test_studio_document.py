@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from modelgate.errors import Refused
 from modelgate.studio.document import StudioDocument, read_document
 from modelgate.studio.resources import Kind, Wanted
+from modelgate.studio.rights import policy
 from modelgate.studio.vocabulary import FIXED, OF_DOMAIN, OF_PROFILES, OF_SPACE
 from modelgate.studio.wanting import wanted
 from tests.unit.studio_documents import ARN, ROLE, document, documents, written
@@ -128,6 +129,12 @@ WRONG: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "is missing, and authentication is sso",
         "add the user's name in IAM Identity Center",
     ),
+    "a member twice": (
+        shared(members=["ben", "BEN"]),
+        "spaces.shared.0.members",
+        "has 2 members 'ben', and to SageMaker case makes no difference",
+        "keep one of them",
+    ),
     # ── names ─────────────────────────────────────────────────────────────────────────────────
     "a profile's name that is too long": (
         document(LONG),
@@ -165,6 +172,18 @@ WRONG: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "has 50 characters",
         "with the domain's name and a hash there is room for 45; choose a shorter name",
     ),
+    "lifecycle configurations that differ in case only": (
+        document(lifecycle_configurations={"packages": SCRIPT["packages"], "Packages": SCRIPT["packages"]}),
+        "lifecycle_configurations",
+        "has 2 of the name 'packages', and to SageMaker case makes no difference",
+        "keep one of them",
+    ),
+    "a display name that shows nothing": (
+        private({**SPACE, "display_name": "  "}),
+        "spaces.private.0.display_name",
+        "is '  ', no line to read",
+        "write one, or leave it out",
+    ),
     # ── groups ────────────────────────────────────────────────────────────────────────────────
     "an unknown group": (
         document(profiles=[{"name": "ana", "groups": ["scientist"]}], groups={"scientists": {}}),
@@ -183,6 +202,15 @@ WRONG: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "profiles.0.groups",
         "say different things of jupyterlab.instance: ml.t3.medium and ml.t3.large",
         "write into the profile what holds, or leave a group out",
+    ),
+    "more tags than there is room for, with those of a group": (
+        document(
+            profiles=[{"name": "ana", "groups": ["a"], "tags": {f"own{n}": "" for n in range(30)}}],
+            groups={"a": {"tags": {f"shared{n}": "" for n in range(30)}}},
+        ),
+        "profiles.0.tags",
+        "are 60 with those of its groups, and there is room for 46",
+        "leave some out, or leave a group out",
     ),
     # ── lifecycle configurations ──────────────────────────────────────────────────────────────
     "an unknown lifecycle configuration": (
@@ -206,6 +234,18 @@ WRONG: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "is 'packages', which is not in lifecycle",
         "add it there",
     ),
+    "a default that a group does not let one choose": (
+        {
+            **document(
+                profiles=[{"name": "ana", "groups": ["a"], "jupyterlab": {"default_lifecycle": "packages"}}],
+                groups={"a": {"jupyterlab": {"lifecycle": []}}},
+            ),
+            "lifecycle_configurations": SCRIPT,
+        },
+        "profiles.0.jupyterlab.default_lifecycle",
+        "is 'packages', which is not in lifecycle, as its groups say it",
+        "write both into the profile",
+    ),
     "a script that is too long": (
         document(lifecycle_configurations={"x": {"app": "JupyterLab", "script": "x" * 13_000}}),
         "lifecycle_configurations.x.script",
@@ -218,6 +258,12 @@ WRONG: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "profiles.0.jupyterlab.idle_shutdown",
         "has after_minutes: 60, outside 90 to 525600",
         "write it between the two, or others",
+    ),
+    "an idle time that SageMaker does not take": (
+        of_ana(jupyterlab={"idle_shutdown": 30}),
+        "profiles.0.jupyterlab.idle_shutdown.after_minutes",
+        "is 30, which SageMaker does not take",
+        "write 60 to 525600, or 0 for never",
     ),
     "a volume above the most": (
         of_ana(storage={"default_gb": 50, "most_gb": 20}),
@@ -237,6 +283,17 @@ WRONG: dict[str, tuple[dict[str, Any], str, str, str]] = {
             **of_ana(jupyterlab={"idle_shutdown": {"after_minutes": 60, "most_minutes": 480}}),
         },
         "spaces.private.0.idle_minutes",
+        "is 600, and for ana 60 to 480 are allowed",
+        "write it between the two, or change idle_shutdown there",
+    ),
+    "a shared space that is idle longer than shared spaces may be": (
+        {
+            **shared(idle_minutes=600),
+            **domain(
+                space_settings={"jupyterlab": {"idle_shutdown": {"after_minutes": 60, "most_minutes": 480}}}
+            ),
+        },
+        "spaces.shared.0.idle_minutes",
         "is 600, and for ana 60 to 480 are allowed",
         "write it between the two, or change idle_shutdown there",
     ),
@@ -264,6 +321,18 @@ WRONG: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "domain.profile_settings.security_groups",
         "is empty, and access is vpc_only",
         "name those of the VPC, through which its apps reach the file system and SageMaker",
+    ),
+    "people led to a Studio that is closed": (
+        domain(profile_settings={"web_portal": False}),
+        "domain.profile_settings.landing_uri",
+        "is 'studio::', and web_portal is false",
+        'write "app:JupyterServer:", or web_portal: true',
+    ),
+    "one of them led to a Studio that is closed": (
+        of_ana(web_portal=False, landing_uri="studio::"),
+        "profiles.0.landing_uri",
+        "is 'studio::', and web_portal is false",
+        'write "app:JupyterServer:", or web_portal: true',
     ),
     "a subnet that is none": (
         domain(network={"vpc": "vpc-1", "subnets": ["sn-1"]}),
@@ -322,6 +391,11 @@ def test_a_mistake_is_told_with_its_mend(mistake: str) -> None:
 def test_everything_that_is_wrong_is_told_at_once() -> None:
     wrong = private({**SPACE, "owner": "zoe"}, {**SPACE, "storage_gb": 500})
     assert len(problems(wrong)) == 3  # and the same name twice
+
+
+def test_what_is_wrong_with_the_space_for_each_is_told_once() -> None:
+    for_each = {"app": "JupyterLab", "lifecycle": "packages"}
+    assert len(problems(document("ana", "ben", spaces={"private_for_each_profile": for_each}))) == 1
 
 
 def test_too_many_members_for_a_tag_are_refused() -> None:
@@ -393,6 +467,14 @@ def test_members_of_a_shared_space_are_in_its_tags() -> None:
     tags = asked(shared(members=["ben"], members_may="change"))["lab"].tags
     assert tags == {"modelgate:members": "/ben/", "modelgate:members-may": "change"}
     assert asked(shared())["lab"].tags["modelgate:members"] == "/"
+
+
+def test_the_rights_of_each_shared_space_have_a_name_of_their_own() -> None:
+    names = ["team-1", "team1", "team--1"]
+    told = document("ana", spaces={"shared": [{**SPACE, "name": name, "members": []} for name in names]})
+    sids = [each["Sid"] for each in policy(read(told), "d-1", ARN)["Statement"]]
+    assert len(set(sids)) == len(sids) == 6
+    assert all(sid.isalnum() for sid in sids)
 
 
 @settings(max_examples=60, deadline=None)

@@ -137,6 +137,7 @@ def test_an_odd_script_comes_through_unchanged() -> None:
         "ümläut\n",
         "# a: [b]\n\nc\n",
         '"quoted"',
+        "a face 😀 \u2028\x7f \\U0001f600\n",
     ]
     told = {f"s{number}": {"app": "JupyterLab", "script": each} for number, each in enumerate(scripts)}
     found = made_of(document(lifecycle_configurations=told)).studio.find("research")

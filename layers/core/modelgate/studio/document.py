@@ -23,6 +23,8 @@ from modelgate.submission import SAGEMAKER_NAME
 
 _ABOVE, _ENDING = "studio/", ".yaml"
 PRIVATE = "-private"
+# People who come to a new domain find Studio there, and not Studio Classic.
+LANDING_URI = "studio::"
 MEMBERS_TAG, MEMBERS_MAY_TAG = "modelgate:members", "modelgate:members-may"
 
 _LONGEST_NAME = 63
@@ -77,6 +79,19 @@ def _tags(given: dict[str, str]) -> dict[str, str]:
     return tags(given, RESERVED_TAGS)
 
 
+def _idle(minutes: int) -> int:
+    if minutes and not LEAST_IDLE_MINUTES <= minutes <= MOST_IDLE_MINUTES:
+        mend = f"write {LEAST_IDLE_MINUTES} to {MOST_IDLE_MINUTES}, or 0 for never"
+        raise ValueError(f"is {minutes}, which SageMaker does not take; {mend}")
+    return minutes
+
+
+def _one_line(name: str) -> str:
+    if not name.strip() or len(name.splitlines()) > 1:
+        raise ValueError(f"is {name!r}, no line to read; write one, or leave it out")
+    return name
+
+
 Role = Annotated[str, AfterValidator(_role)]
 KmsKey = Annotated[str, AfterValidator(kms_key), Field(max_length=2048)]
 Instance = Annotated[str, AfterValidator(_instance)]
@@ -95,7 +110,7 @@ class IdleShutdown(Document):
         least_minutes, most_minutes: what people may choose for their own spaces.
     """
 
-    after_minutes: Minutes | Literal[0]
+    after_minutes: Annotated[int, AfterValidator(_idle)]
     least_minutes: Minutes = LEAST_IDLE_MINUTES
     most_minutes: Minutes = MOST_IDLE_MINUTES
 
@@ -344,7 +359,7 @@ class SpaceContent(Document):
 class _NamedSpace(SpaceContent):
     name: str
     owner: str
-    display_name: str | None = Field(default=None, min_length=1, max_length=64)
+    display_name: Annotated[str, AfterValidator(_one_line), Field(max_length=64)] | None = None
 
     @field_validator("owner", mode="before")
     @classmethod
@@ -463,7 +478,9 @@ def read_document(text: bytes, domain: str) -> StudioDocument:
     check_name(domain)
     document = documents.read(text, StudioDocument, key_of(domain))
     problems = [
-        Problem(f"{key_of(domain)}: {where}", found, mend) for where, found, mend in check(document, domain)
+        # The space that is for each profile would tell the same once for each.
+        Problem(f"{key_of(domain)}: {where}", found, mend)
+        for where, found, mend in dict.fromkeys(check(document, domain))
     ]
     if problems:
         raise Refused(*problems)
@@ -482,6 +499,7 @@ def check(document: StudioDocument, domain: str) -> Iterator[_Found]:
     yield from _names(document, domain)
     yield from _groups(document)
     yield from _sign_in(document)
+    yield from _landing(document)
     yield from _lifecycles(document)
     yield from _spaces(document)
 
@@ -540,6 +558,7 @@ def _names(document: StudioDocument, domain: str) -> Iterator[_Found]:
         else:
             yield from _checked(f"lifecycle_configurations.{name}", name)
     yield from _twice("profiles", (profile.name for profile in document.profiles), "user profiles")
+    yield from _twice("lifecycle_configurations", document.lifecycle_configurations, "of the name")
     users = (profile.sso_user for profile in document.profiles if profile.sso_user)
     yield from _twice("profiles", users, "user profiles of the user")
     yield from _twice("spaces", (space.name for _, space in _all_spaces(document)), "spaces")
@@ -579,6 +598,9 @@ def _groups(document: StudioDocument) -> Iterator[_Found]:
             yield from _of_one_mind(where, key, [group.said() for group in groups], own)
         for key in {key: None for group in groups for key in group.tags}:
             yield from _of_one_mind(where, key, [group.tags for group in groups], profile.tags)
+        if groups and (count := len(document.tags_of(profile))) > _MOST_TAGS:
+            found = f"are {count} with those of its groups, and there is room for {_MOST_TAGS}"
+            yield f"profiles.{number}.tags", found, "leave some out, or leave a group out"
 
 
 def _of_one_mind(where: str, key: str, said: list[Any], own: Mapping[str, Any]) -> Iterator[_Found]:
@@ -604,6 +626,22 @@ def _sign_in(document: StudioDocument) -> Iterator[_Found]:
             )
 
 
+def _landing(document: StudioDocument) -> Iterator[_Found]:
+    """SageMaker leads nobody to a Studio that they cannot reach: "UserSettings", DefaultLandingUri."""
+    if document.domain is None:
+        return
+    of_domain = {"landing_uri": LANDING_URI, "web_portal": True, **document.domain.profile_settings.said()}
+    places = [("domain.profile_settings", of_domain)]
+    for number, profile in enumerate(document.profiles):
+        places.append((f"profiles.{number}", document.settings_of(profile)))
+    for where, said in places:
+        landing = said.get("landing_uri", "")
+        reachable = said.get("web_portal", of_domain["web_portal"])
+        if not reachable and isinstance(landing, str) and landing.startswith(LANDING_URI):
+            found = f"is {landing!r}, and web_portal is false"
+            yield f"{where}.landing_uri", found, 'write "app:JupyterServer:", or web_portal: true'
+
+
 # ── lifecycle configurations ──────────────────────────────────────────────────────────────────────
 def _lifecycles(document: StudioDocument) -> Iterator[_Found]:
     if document.domain is None:
@@ -619,6 +657,8 @@ def _lifecycles(document: StudioDocument) -> Iterator[_Found]:
             said: AppSettings | None = getattr(settings, name, None)
             if said is not None:
                 yield from _lifecycle_of(document, f"{where}.{name}", app, said)
+    for number, profile in enumerate(document.profiles):
+        yield from _not_to_choose(f"profiles.{number}", document.settings_of(profile), profile)
     for where, space in _all_spaces(document):
         if space.lifecycle is not None:
             yield from _named_lifecycle(document, f"{where}.lifecycle", space.app, space.lifecycle)
@@ -632,6 +672,17 @@ def _lifecycle_of(document: StudioDocument, where: str, app: str, said: AppSetti
         yield f"{where}.default_lifecycle", f"is {default!r}, which is not in lifecycle", "add it there"
     elif default:
         yield from _named_lifecycle(document, f"{where}.default_lifecycle", app, default)
+
+
+def _not_to_choose(where: str, said: Mapping[str, Value], profile: Profile) -> Iterator[_Found]:
+    """A default of one group, or of the profile, that is not in the list of another."""
+    for name in ("jupyterlab", "code_editor"):
+        default, may = said.get(f"{name}.default_lifecycle"), said.get(f"{name}.lifecycle")
+        own: AppSettings | None = getattr(profile, name)
+        told_there = own is not None and own.default_lifecycle is not None and own.lifecycle is not None
+        if default and isinstance(may, tuple) and default not in may and not told_there:
+            found = f"is {default!r}, which is not in lifecycle, as its groups say it"
+            yield f"{where}.{name}.default_lifecycle", found, "write both into the profile"
 
 
 def _named_lifecycle(document: StudioDocument, where: str, app: str, name: str) -> Iterator[_Found]:
@@ -694,6 +745,7 @@ def _members(where: str, space: SharedSpace, names: list[str]) -> Iterator[_Foun
             )
         if member.lower() == space.owner.lower():
             yield f"{where}.members", f"has {member!r}, who is the owner", "leave the owner out"
+    yield from _twice(f"{where}.members", space.members or [], "members")
     length = len(members_tag(space))
     if length > _LONGEST_TAG:
         found = f"are {len(space.members or [])}, whose names come to {length} characters"
@@ -714,9 +766,7 @@ def _fits(
 ) -> Iterator[_Found]:
     holds = {**OF_PROFILES, **domain.profile_settings.said(), **document.settings_of(owner)}
     if isinstance(space, SharedSpace):
-        holds |= {
-            key: value for key, value in domain.space_settings.said().items() if key.startswith("storage.")
-        }
+        holds |= domain.space_settings.said()
     hidden = holds["hidden_apps"]
     if isinstance(hidden, tuple) and space.app in hidden:
         yield (

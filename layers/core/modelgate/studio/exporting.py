@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from modelgate.names import STACK_TAG
-from modelgate.studio.document import MEMBERS_MAY_TAG, MEMBERS_TAG, PRIVATE, key_of
+from modelgate.studio.document import LANDING_URI, MEMBERS_MAY_TAG, MEMBERS_TAG, PRIVATE, key_of
 from modelgate.studio.resources import DOMAIN_TAG, RESERVED_TAGS, Found, Kind, Settings, There, Value
 from modelgate.studio.vocabulary import (
     APP_TYPES,
@@ -21,7 +21,7 @@ from modelgate.studio.vocabulary import (
     OF_DOMAIN,
     SPACE_APPS,
 )
-from modelgate.studio.wanting import LANDING_URI, lifecycle_name
+from modelgate.studio.wanting import lifecycle_name
 
 _AUTHENTICATION = {"IAM": "iam", "SSO": "sso"}
 _ACCESS = {"PublicInternetOnly": "public", "VpcOnly": "vpc_only"}
@@ -293,4 +293,8 @@ def _scalar(value: Any) -> str:
         return value
     if isinstance(value, list):
         return f"[{', '.join(map(_scalar, value))}]"
+    if isinstance(value, str):
+        # JSON writes what is beyond 16 bits as two characters, and YAML has one for it.
+        text = json.dumps(value, ensure_ascii=False)
+        return "".join(sign if sign.isprintable() else f"\\U{ord(sign):08x}" for sign in text)
     return json.dumps(value)

@@ -33,25 +33,26 @@ def policy(document: StudioDocument, domain_id: str, sagemaker_arn: str) -> dict
     """
     statements = [
         statement
-        for space in document.spaces.shared
-        for statement in _of_space(space, domain_id, sagemaker_arn)
+        for number, space in enumerate(document.spaces.shared, start=1)
+        for statement in _of_space(space, number, domain_id, sagemaker_arn)
     ]
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-def _of_space(space: SharedSpace, domain_id: str, sagemaker_arn: str) -> list[dict[str, Any]]:
+def _of_space(space: SharedSpace, number: int, domain_id: str, sagemaker_arn: str) -> list[dict[str, Any]]:
     everybody = space.members is None
     members = [space.owner, *(space.members or [])]
     # SageMaker writes ARNs in lower case, and IAM compares them as they are written.
     name = space.name.lower()
+    sid = _word(space.name, number)
     statements = []
     if not everybody:
         apps = f"{sagemaker_arn}:app/{domain_id}/{name}/*"
-        statements.append(_deny(f"Use{_word(space.name)}", _USE, apps, members))
+        statements.append(_deny(f"Use{sid}", _USE, apps, members))
     if not (everybody and space.members_may == "change"):
         who = members if space.members_may == "change" else [space.owner]
         place = f"{sagemaker_arn}:space/{domain_id}/{name}"
-        statements.append(_deny(f"Change{_word(space.name)}", _CHANGE, place, who))
+        statements.append(_deny(f"Change{sid}", _CHANGE, place, who))
     return statements
 
 
@@ -66,6 +67,6 @@ def _deny(sid: str, actions: list[str], resource: str, but: list[str]) -> dict[s
     }
 
 
-def _word(name: str) -> str:
-    """A Sid has letters and digits only."""
-    return "".join(part.capitalize() for part in name.split("-"))
+def _word(name: str, number: int) -> str:
+    """A Sid has letters and digits only, and is there once: team-1 is not team1."""
+    return f"{number:03}{''.join(part.capitalize() for part in name.split('-'))}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from modelgate.studio.document import MEMBERS_MAY_TAG, MEMBERS_TAG, SharedSpace, members_tag
+from modelgate.studio.document import LANDING_URI, MEMBERS_MAY_TAG, MEMBERS_TAG, SharedSpace, members_tag
 from modelgate.studio.resources import Kind, Ref, Settings, Value, Wanted
 from modelgate.studio.vocabulary import FOR_PROFILES, FOR_SPACES, OF_DOMAIN
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 _AUTHENTICATION = {"iam": "IAM", "sso": "SSO"}
 _NETWORK = {"public": "PublicInternetOnly", "vpc_only": "VpcOnly"}
-# People who come to a new domain find Studio there, and not Studio Classic.
-LANDING_URI = "studio::"
 _HASH_LENGTH = 8
 _LIFECYCLE_KEYS = ("lifecycle", "default_lifecycle")
 
