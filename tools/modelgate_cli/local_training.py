@@ -24,10 +24,11 @@ from modelgate.errors import Gathering, Problem, Refused
 from modelgate.gate import Check, judge
 from modelgate.registry.submissions import Status as Registered
 from modelgate.run import JOB_FILE, TrainingId
+from modelgate.run_items import Status
 from modelgate.submission import ARTIFACT, MANIFEST, SubmissionId
 from modelgate.training.order import SOURCE_FILE, order
 from modelgate.training.ports import Job
-from modelgate.training.runs import Status, TrainingRun
+from modelgate.training.runs import TrainingRun
 from modelgate.training.submitting import EVALUATION
 from modelgate_cli.archive import write_tarball
 from modelgate_cli.complaints import INTERRUPTED, NO, TROUBLE, USAGE, Complaint

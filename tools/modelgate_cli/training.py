@@ -17,8 +17,9 @@ from modelgate.aws.training_jobs import SageMakerTraining
 from modelgate.images.choice import prebuilt
 from modelgate.registry.submissions import Status as Registered
 from modelgate.run import JOB_FILE, job_name
+from modelgate.run_items import Status
 from modelgate.submission import SubmissionId
-from modelgate.training.runs import Status, TrainingRuns
+from modelgate.training.runs import TrainingRuns
 from modelgate_cli import submitting
 from modelgate_cli.archive import write_tarball
 from modelgate_cli.complaints import INTERRUPTED, NO, Complaint

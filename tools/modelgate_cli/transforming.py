@@ -14,9 +14,10 @@ from rich.text import Text
 
 from modelgate.aws.transform_jobs import SageMakerTransforms
 from modelgate.run import JOB_FILE, TransformId, job_name
+from modelgate.run_items import Status
 from modelgate.training.writing import written
 from modelgate.transform.job import TransformJob, read_job
-from modelgate.transform.runs import Status, TransformRuns
+from modelgate.transform.runs import TransformRuns
 from modelgate_cli.complaints import NO, TROUBLE, USAGE, Complaint
 from modelgate_cli.job_following import Course, Follower
 from modelgate_cli.job_log import JobLog, job_screen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from modelgate.announcements import Announcement, Kind, id_of
@@ -14,12 +15,29 @@ from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from enum import StrEnum
+    from datetime import datetime
 
     from pydantic import TypeAdapter
 
+    from modelgate.invocation import Invocation
     from modelgate.ports import Table
     from modelgate.run import RunId
+
+
+class Status(StrEnum):
+    """How far a run has come."""
+
+    CLAIMED = "claimed"
+    TRAINING = "training"
+    TRANSFORMING = "transforming"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    REFUSED = "refused"  # never started, or trained without a figure to judge by
+
+    @property
+    def is_over(self) -> bool:
+        return self not in {Status.CLAIMED, Status.TRAINING, Status.TRANSFORMING}
 
 
 @dataclass(frozen=True)
@@ -42,7 +60,7 @@ class Run(Protocol):
         """Where it lies."""
 
     @property
-    def status(self) -> StrEnum:
+    def status(self) -> Status:
         """How far it has come."""
 
     @property
@@ -64,6 +82,9 @@ class Run(Protocol):
     @property
     def effects(self) -> tuple[Announce, ...]:
         """What is owed."""
+
+    def may_be_taken_over(self, invocation: Invocation, now: datetime) -> bool:
+        """Whether its owner's time is over; Lambda's retry has the invocation's own id."""
 
 
 R = TypeVar("R", bound=Run)

@@ -17,8 +17,8 @@ from modelgate.documents import MAX_DOCUMENT_BYTES
 from modelgate.errors import AwsError, NotYet, Problem, Refused
 from modelgate.restarting import restarting
 from modelgate.run import JOB_FILE, OWN_VARIABLES, TrainingId
-from modelgate.run_items import Summary
-from modelgate.training.runs import Status, TrainingRun
+from modelgate.run_items import Status, Summary
+from modelgate.training.runs import TrainingRun
 from modelgate.turns import in_turn
 
 if TYPE_CHECKING:

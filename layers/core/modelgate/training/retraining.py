@@ -12,7 +12,8 @@ from modelgate.images.reference import reference
 from modelgate.locations import Location, resolved
 from modelgate.ports import NewObject
 from modelgate.run import JOB_FILE, TrainingId
-from modelgate.training.runs import Status, TrainingRun
+from modelgate.run_items import Status
+from modelgate.training.runs import TrainingRun
 from modelgate.training.writing import written
 from modelgate.values import dataclass
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -13,27 +12,12 @@ from pydantic import TypeAdapter
 from modelgate.announcements import Kind
 from modelgate.effects import Announce
 from modelgate.run import TrainingId
-from modelgate.run_items import RunItems, Summary
+from modelgate.run_items import RunItems, Status, Summary
 from modelgate.values import dataclass
 
 if TYPE_CHECKING:
     from modelgate.invocation import Invocation
     from modelgate.ports import Bus
-
-
-class Status(StrEnum):
-    """How far a run has come."""
-
-    CLAIMED = "claimed"
-    TRAINING = "training"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    STOPPED = "stopped"
-    REFUSED = "refused"  # never started, or trained without a figure to judge by
-
-    @property
-    def is_over(self) -> bool:
-        return self not in {Status.CLAIMED, Status.TRAINING}
 
 
 @dataclass(frozen=True)

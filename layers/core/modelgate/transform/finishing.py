@@ -16,8 +16,8 @@ from modelgate.errors import AwsError
 from modelgate.locations import of_url
 from modelgate.restarting import restarting
 from modelgate.run import JOB_FILE, OWN_VARIABLES, TransformId
-from modelgate.run_items import Summary
-from modelgate.transform.runs import Status, TransformRun
+from modelgate.run_items import Status, Summary
+from modelgate.transform.runs import TransformRun
 from modelgate.turns import in_turn
 
 if TYPE_CHECKING:

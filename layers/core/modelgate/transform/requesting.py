@@ -11,15 +11,14 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from modelgate.announcements import Announcement, Kind, id_of
-from modelgate.documents import MAX_DOCUMENT_BYTES
-from modelgate.errors import AlreadyExists, Invalid, NotFound, NotYet, Problem, Refused
-from modelgate.restarting import restarting
+from modelgate.announcements import Kind
+from modelgate.errors import AlreadyExists, Invalid, NotFound, Problem, Refused
 from modelgate.run import JOB_FILE, TransformId, job_name
-from modelgate.run_items import Summary
+from modelgate.run_items import Status, Summary
+from modelgate.run_requests import RunRequests
 from modelgate.transform.job import TransformJob, read_job
 from modelgate.transform.order import input_of, order
-from modelgate.transform.runs import Status, TransformRun
+from modelgate.transform.runs import TransformRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,10 +31,8 @@ if TYPE_CHECKING:
     from modelgate.transform.ports import TransformJobs
     from modelgate.transform.runs import TransformRuns
 
-_SHOWN_PROBLEMS = 20
 
-
-class Transformer:
+class Transformer(RunRequests[TransformRun]):
     """The use case of `transform_requested`, and what the sweep does about runs that were never started.
 
     Args:
@@ -44,6 +41,11 @@ class Transformer:
         stack: the stack's name.
         clock: the time, in UTC.
     """
+
+    ids = TransformId
+    noun = "Transform"
+    refused = Kind.TRANSFORM_REFUSED
+    is_at = "is under way"
 
     def __init__(
         self,
@@ -58,59 +60,18 @@ class Transformer:
         stack: str,
         clock: Callable[[], datetime],
     ) -> None:
-        self._bucket = bucket
+        super().__init__(bucket=bucket, items=runs, known=jobs, bus=bus, clock=clock)
         self._runs = runs
         self._jobs = jobs
         self._registry = registry
         self._governor = governor
-        self._bus = bus
         self._page_of = page_of
         self._stack = stack
-        self._clock = clock
-
-    def receive(self, key: str, invocation: Invocation) -> Summary:
-        """A document was uploaded at ``key``, ``transforms/<group>/<run>/job.yaml``.
-
-        Raises:
-            NotYet, AwsError: Lambda is to come back.
-        """
-        where = TransformId.of_key(key)
-        found = self._bucket.read(key, MAX_DOCUMENT_BYTES)
-        if found is None:
-            return restarting(lambda: self._gone(where, invocation))
-        text, uploaded = found
-        try:
-            where.check()
-        except Refused as refused:
-            # Such a name is no key of an item, either.
-            message, facts = _refusal(where, refused)
-            identity = id_of(Kind.TRANSFORM_REFUSED, key, uploaded.version)
-            told = {"run": where.run, **facts}
-            self._bus.announce(Announcement(Kind.TRANSFORM_REFUSED, identity, message, where.group, told))
-            return Summary(str(where), Status.REFUSED, news=(message,))
-        return restarting(lambda: self._receive(where, text, uploaded.version, invocation))
-
-    def _gone(self, where: TransformId, invocation: Invocation) -> Summary:
-        """Somebody deleted the document; what was claimed for it is nobody's to carry out any more."""
-        run = self._runs.load(where)
-        if run is None or run.status is not Status.CLAIMED:
-            return Summary(str(where), "gone")
-        if not run.may_be_taken_over(invocation, self._clock()):
-            raise NotYet(f"another invocation starts {run.id}")
-        if self._jobs.describe(run.job) is not None:
-            run = self.started(run)  # whoever started it died before it was noted down
-            return self._settle(run)
-        found, mend = "was deleted before its job was started", "upload it again"
-        return self._refuse(run, Refused(Problem(where.key(JOB_FILE), found, mend)))
 
     def _receive(self, where: TransformId, text: bytes, uploaded: str, invocation: Invocation) -> Summary:
         # The item first, then what there is: what is written rests on facts as new as the item.
         run = self._runs.load(where)
-        if run and run.status is Status.CLAIMED:
-            if not run.may_be_taken_over(invocation, self._clock()):
-                raise NotYet(f"another invocation starts {run.id}")
-            if self._jobs.describe(run.job) is not None:
-                run = self.started(run)  # whoever started it died before it was noted down
+        run = self._taken_over(run, invocation) if run else None
         if run and (run.turned_away == uploaded or (run.uploaded == uploaded and _is_begun(run))):
             return self._settle(run)  # the same event, once more
         if run and run.status in {Status.TRANSFORMING, Status.COMPLETED}:
@@ -161,11 +122,6 @@ class Transformer:
         return self._settle(self.started(claim))
 
     def started(self, claim: TransformRun) -> TransformRun:
-        """Notes down that the job of a claim is under way.
-
-        Raises:
-            StaleRevision: somebody else wrote the item in between.
-        """
         page = self._page_of(claim.job)
         message = f"Transform {claim.id} with version {claim.version} is started as {claim.job}: {page}"
         transforming = replace(claim, status=Status.TRANSFORMING, owner="")
@@ -214,34 +170,6 @@ class Transformer:
             )
             raise Refused(problem)
 
-    # ── what is wrong with it ─────────────────────────────────────────────────────────────────
-    def _refuse(self, claim: TransformRun, refused: Refused) -> Summary:
-        message, facts = _refusal(claim.id, refused)
-        closed = replace(
-            claim,
-            status=Status.REFUSED,
-            owner="",
-            ended_at=self._clock(),
-            reasons=tuple(map(str, refused.problems))[:_SHOWN_PROBLEMS],
-        )
-        return self._settle(self._runs.close(closed, Kind.TRANSFORM_REFUSED, message, facts))
-
-    def _turn_away(self, run: TransformRun, uploaded: str) -> Summary:
-        """Another document under the name of a run that is under way or completed: what is there stays."""
-        is_at = "is completed" if run.status is Status.COMPLETED else f"is under way, as {run.job}"
-        problem = Problem(run.id.key(JOB_FILE), f"the run {is_at}", "upload it under another run")
-        message, facts = _refusal(run.id, Refused(problem))
-        turned = replace(run, turned_away=uploaded)
-        told = self._runs.close(turned, Kind.TRANSFORM_REFUSED, message, facts)
-        return replace(self._settle(told), status=Status.REFUSED)
-
 
 def _is_begun(run: TransformRun) -> bool:
     return run.status is not Status.CLAIMED
-
-
-def _refusal(run: TransformId, refused: Refused) -> tuple[str, dict[str, object]]:
-    reasons = [str(problem) for problem in refused.problems]
-    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-    message = f"Transform {run} is refused, and nothing is started: {reasons[0]}{more}."
-    return message, {"reasons": reasons[:_SHOWN_PROBLEMS]}

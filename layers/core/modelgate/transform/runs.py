@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from pydantic import TypeAdapter
 
 from modelgate.effects import Announce
 from modelgate.run import TransformId
-from modelgate.run_items import RunItems, Summary
+from modelgate.run_items import RunItems, Status, Summary
 from modelgate.values import dataclass
 
 if TYPE_CHECKING:
@@ -21,21 +20,6 @@ if TYPE_CHECKING:
     from modelgate.invocation import Invocation
     from modelgate.ports import Bus
     from modelgate.transform.ports import TransformJobs
-
-
-class Status(StrEnum):
-    """How far a run has come."""
-
-    CLAIMED = "claimed"
-    TRANSFORMING = "transforming"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    STOPPED = "stopped"
-    REFUSED = "refused"  # never started
-
-    @property
-    def is_over(self) -> bool:
-        return self not in {Status.CLAIMED, Status.TRANSFORMING}
 
 
 @dataclass(frozen=True)
