@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localcloud import LocalCloud, Pace
+from localcloud import LocalCloud
 from modelgate.aws import studio_settings
 from modelgate.aws.errors import translated
 from modelgate.aws.studio import SageMakerStudio
@@ -100,9 +100,14 @@ def on(cloud: LocalCloud) -> Place:
         Kind.SPACE: "space",
     }
 
+    def settle() -> None:
+        cloud.faults.release_studio()
+        cloud.settle()
+        cloud.faults.hold_studio()
+
     def start_app(domain_id: str, space: str) -> None:
         client.create_app(DomainId=domain_id, SpaceName=space, AppType="JupyterLab", AppName="default")
-        cloud.settle()
+        settle()
 
     def has_home(domain_id: str) -> bool:
         pages = efs.get_paginator("describe_file_systems").paginate()
@@ -112,19 +117,27 @@ def on(cloud: LocalCloud) -> Place:
     def fail(ref: Ref, doing: Any, reason: str) -> None:
         cloud.faults.fail_studio(words[ref.kind], ref.name, reason, doing=doing)
 
-    return Place(SageMakerStudio(client, STACK), cloud.settle, fail, start_app, has_home)
+    return Place(SageMakerStudio(client, STACK), settle, fail, start_app, has_home)
 
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     folder = tmp_path_factory.mktemp("studio")
-    with small_stack(folder, CALLS_ANYTHING, pace=Pace(studio=0.03)) as cloud:
+    with small_stack(folder, CALLS_ANYTHING) as cloud:
         yield cloud
 
 
 @pytest.fixture(params=["in memory", "local cloud"])
-def place(request: pytest.FixtureRequest) -> Place:
-    return in_memory() if request.param == "in memory" else on(request.getfixturevalue("cloud"))
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    """Whatever is asked for stands still until the test says ``settle``, as it does in memory."""
+    if request.param == "in memory":
+        yield in_memory()
+        return
+    cloud = request.getfixturevalue("cloud")
+    cloud.faults.hold_studio()
+    yield on(cloud)
+    cloud.faults.release_studio()
+    cloud.settle()
 
 
 @pytest.fixture

@@ -57,8 +57,15 @@ class Studio:
     def __init__(self, cloud: LocalCloud) -> None:
         self.cloud = cloud
         self.client = cloud.client("sagemaker")
+        cloud.faults.hold_studio()
         self.team = self.domain("team")
         self.profile("ada")
+
+    def settle(self) -> None:
+        """Whatever SageMaker is at comes to its end; before that, nothing does."""
+        self.cloud.faults.release_studio()
+        self.cloud.settle()
+        self.cloud.faults.hold_studio()
 
     def domain(self, name: str, *, settle: bool = True, **more: Any) -> str:
         """A new domain; its id."""
@@ -72,14 +79,14 @@ class Studio:
         }
         answer = self.client.create_domain(DomainName=name, **asked)
         if settle:
-            self.cloud.settle()
+            self.settle()
         return str(answer["DomainId"])
 
     def profile(self, name: str, domain: str = "", *, settle: bool = True, **more: Any) -> str:
         """A new user profile; its ARN."""
         answer = self.client.create_user_profile(DomainId=domain or self.team, UserProfileName=name, **more)
         if settle:
-            self.cloud.settle()
+            self.settle()
         return str(answer["UserProfileArn"])
 
     def space(self, name: str, domain: str = "", *, settle: bool = True, **more: Any) -> str:
@@ -96,14 +103,14 @@ class Studio:
             **{member: value for member, value in asked.items() if value is not None},
         )
         if settle:
-            self.cloud.settle()
+            self.settle()
         return str(answer["SpaceArn"])
 
     def app(self, space: str, domain: str = "", *, settle: bool = True, **more: Any) -> str:
         """A new app in a space; its ARN."""
         answer = self.client.create_app(**self.named_app(space, domain), **more)
         if settle:
-            self.cloud.settle()
+            self.settle()
         return str(answer["AppArn"])
 
     def named_app(self, space: str, domain: str = "") -> dict[str, str]:
@@ -118,7 +125,7 @@ class Studio:
     def end(self, space: str, domain: str = "") -> None:
         """Delete the app of a space."""
         self.client.delete_app(**self.named_app(space, domain))
-        self.cloud.settle()
+        self.settle()
 
     def script(self, name: str) -> str:
         """A new lifecycle configuration for JupyterLab; its ARN."""
@@ -181,7 +188,7 @@ def test_a_domain_is_pending_and_then_in_service_with_a_home_file_system_of_its_
     assert made["Url"] == f"https://{domain}.studio.eu-central-1.sagemaker.aws"
     assert studio.of_domain(domain)["Status"] == "Pending"
 
-    studio.cloud.settle()
+    studio.settle()
     told = studio.of_domain(domain)
     assert (told["Status"], told["AppNetworkAccessType"]) == ("InService", "PublicInternetOnly")
     assert told["CreationTime"] < told["LastModifiedTime"]
@@ -208,7 +215,7 @@ def test_a_deleted_domain_leaves_its_file_system_unless_it_is_told_otherwise(
 
     studio.client.delete_domain(DomainId=domain, **given)
     assert studio.of_domain(domain)["Status"] == "Deleting"
-    studio.cloud.settle()
+    studio.settle()
 
     assert refused(studio.of_domain, domain)[0] == "ResourceNotFound"
     assert (home in studio.file_systems()) is stays
@@ -221,7 +228,7 @@ def test_a_domain_may_do_without_homes_and_get_them_later(studio: Studio) -> Non
     assert "HomeEfsFileSystemId" not in studio.of_domain(domain)
 
     studio.client.update_domain(DomainId=domain, HomeEfsFileSystemCreation="Enabled")
-    studio.cloud.settle()
+    studio.settle()
     assert studio.of_domain(domain)["HomeEfsFileSystemId"] in studio.file_systems()
     again = refused(studio.client.update_domain, DomainId=domain, HomeEfsFileSystemCreation="Disabled")
     assert again[0] == "ValidationException"
@@ -229,7 +236,7 @@ def test_a_domain_may_do_without_homes_and_get_them_later(studio: Studio) -> Non
 
 def test_two_domains_of_one_name_are_two_and_lists_come_in_pages(studio: Studio) -> None:
     made = {studio.domain("twin", settle=False) for _ in range(2)}
-    studio.cloud.settle()
+    studio.settle()
     pages = studio.client.get_paginator("list_domains").paginate(PaginationConfig={"PageSize": 2})
     found = [domain for page in pages for domain in page["Domains"]]
     assert made <= {domain["DomainId"] for domain in found if domain["DomainName"] == "twin"}
@@ -257,7 +264,7 @@ def test_an_update_replaces_what_it_gives_and_keeps_the_rest(studio: Studio) -> 
         DomainSettingsForUpdate={"ExecutionRoleIdentityConfig": "USER_PROFILE_NAME"},
     )
     assert studio.of_domain(domain)["Status"] == "Updating"
-    studio.cloud.settle()
+    studio.settle()
 
     told = studio.of_domain(domain)
     assert told["Status"] == "InService"
@@ -288,11 +295,11 @@ def test_the_network_of_a_domain_is_not_changed_under_running_apps(studio: Studi
         )
     more = [*to_vpc["SubnetIds"], "subnet-3"]
     studio.client.update_domain(DomainId=domain, SubnetIds=more)
-    studio.cloud.settle()
+    studio.settle()
 
     studio.end("lab", domain)
     studio.client.update_domain(DomainId=domain, **to_vpc)
-    studio.cloud.settle()
+    studio.settle()
     told = studio.of_domain(domain)
     assert (told["AppNetworkAccessType"], told["SubnetIds"]) == ("VpcOnly", to_vpc["SubnetIds"])
 
@@ -362,7 +369,7 @@ def test_a_profile_goes_through_its_states_and_its_name_has_no_case(studio: Stud
     arn = studio.profile("Grace", settle=False, UserSettings={"ExecutionRole": ROLE})
     assert arn == f"{PREFIX}:user-profile/{studio.team}/grace"
     assert studio.of_profile("GRACE")["Status"] == "Pending"
-    studio.cloud.settle()
+    studio.settle()
     told = studio.of_profile("grace")
     assert (told["Status"], told["UserProfileName"]) == ("InService", "Grace")
     assert told["HomeEfsFileSystemUid"].isdigit()
@@ -374,12 +381,12 @@ def test_a_profile_goes_through_its_states_and_its_name_has_no_case(studio: Stud
     assert studio.of_profile("grace")["Status"] == "Updating"
     for action in (studio.client.update_user_profile, studio.client.delete_user_profile):
         assert refused(action, DomainId=studio.team, UserProfileName="grace")[0] == "ResourceInUse"
-    studio.cloud.settle()
+    studio.settle()
     assert studio.of_profile("grace")["UserSettings"] == {"ExecutionRole": ROLE, "SecurityGroups": ["sg-1"]}
 
     studio.client.delete_user_profile(DomainId=studio.team, UserProfileName="grace")
     assert studio.of_profile("grace")["Status"] == "Deleting"
-    studio.cloud.settle()
+    studio.settle()
     assert refused(studio.of_profile, "grace")[0] == "ResourceNotFound"
 
 
@@ -389,7 +396,7 @@ def test_a_profile_needs_a_domain_that_is_in_service(studio: Studio) -> None:
     assert (code, "is Pending, not InService" in message) == ("ResourceInUse", True)
     assert refused(studio.space, "lab", domain)[0] == "ResourceInUse"
     assert refused(studio.profile, "ada", "d-nowhere")[0] == "ResourceNotFound"
-    studio.cloud.settle()
+    studio.settle()
     studio.profile("ada", domain)
 
 
@@ -425,7 +432,7 @@ def test_a_private_space_goes_through_its_states(studio: Studio) -> None:
     )
     assert arn == f"{PREFIX}:space/{studio.team}/mine"
     assert studio.of_space("mine")["Status"] == "Pending"
-    studio.cloud.settle()
+    studio.settle()
     told = studio.of_space("mine")
     assert told["Status"] == "InService"
     assert told["SpaceSettings"] == {"AppType": "JupyterLab", **ebs(20)}
@@ -433,7 +440,7 @@ def test_a_private_space_goes_through_its_states(studio: Studio) -> None:
 
     studio.client.update_space(DomainId=studio.team, SpaceName="mine", SpaceSettings=ebs(30))
     assert studio.of_space("mine")["Status"] == "Updating"
-    studio.cloud.settle()
+    studio.settle()
     listed = studio.client.list_spaces(DomainIdEquals=studio.team, SpaceNameContains="mine")["Spaces"]
     assert [space["SpaceSettingsSummary"] for space in listed] == [{"AppType": "JupyterLab", **ebs(30)}]
     assert refused(studio.space, "MINE")[0] == "ResourceInUse"
@@ -521,13 +528,13 @@ def test_an_app_is_deleted_and_still_told_of(studio: Studio) -> None:
     assert arn == f"{PREFIX}:app/{studio.team}/lab/jupyterlab/default"
     assert studio.client.describe_app(**named)["Status"] == "Pending"
     assert refused(studio.app, "lab")[0] == "ResourceInUse"
-    studio.cloud.settle()
+    studio.settle()
     told = studio.client.describe_app(**named)
     assert (told["Status"], told["ResourceSpec"]["InstanceType"]) == ("InService", "ml.t3.medium")
 
     studio.client.delete_app(**named)
     assert studio.client.describe_app(**named)["Status"] == "Deleting"
-    studio.cloud.settle()
+    studio.settle()
     assert studio.client.describe_app(**named)["Status"] == "Deleted"
     listed = studio.client.list_apps(DomainIdEquals=studio.team, SpaceNameEquals="LAB")["Apps"]
     assert [(app["SpaceName"], app["Status"]) for app in listed] == [("lab", "Deleted")]
@@ -587,7 +594,7 @@ def test_things_go_in_the_order_that_aws_demands(studio: Studio) -> None:
     studio.client.create_app(
         DomainId=domain, UserProfileName="ada", AppType="JupyterServer", AppName="default"
     )
-    studio.cloud.settle()
+    studio.settle()
     client = studio.client
 
     def delete_profile() -> None:
@@ -610,18 +617,18 @@ def test_things_go_in_the_order_that_aws_demands(studio: Studio) -> None:
     studio.end("lab", domain)
     client.delete_app(DomainId=domain, UserProfileName="ada", AppType="JupyterServer", AppName="default")
     assert refused(delete_profile) == unable("UserProfile", of_profile, "App(s)")
-    studio.cloud.settle()
+    studio.settle()
 
     assert refused(delete_domain) == unable("Domain", of_domain, "Space(s)")
     assert refused(delete_profile) == unable("UserProfile", of_profile, "Space(s)")
     delete_space()
     assert refused(delete_profile) == unable("UserProfile", of_profile, "Space(s)")
-    studio.cloud.settle()
+    studio.settle()
     assert refused(delete_domain) == unable("Domain", of_domain, "UserProfile(s)")
     delete_profile()
-    studio.cloud.settle()
+    studio.settle()
     delete_domain()
-    studio.cloud.settle()
+    studio.settle()
     assert refused(studio.of_domain, domain)[0] == "ResourceNotFound"
 
 
@@ -648,7 +655,7 @@ def test_a_lifecycle_configuration_stays_while_anything_names_it(studio: Studio)
     studio.client.update_user_profile(
         DomainId=studio.team, UserProfileName="scripted", UserSettings={"JupyterLabAppSettings": nothing}
     )
-    studio.cloud.settle()
+    studio.settle()
     assert studio.of_profile("scripted")["UserSettings"] == {
         "JupyterLabAppSettings": {"DefaultResourceSpec": {}, "LifecycleConfigArns": []}
     }
@@ -661,7 +668,7 @@ def test_a_lifecycle_configuration_stays_while_anything_names_it(studio: Studio)
     )
     assert refused(delete)[0] == "ResourceInUse"
     studio.client.delete_space(DomainId=studio.team, SpaceName="scripted")
-    studio.cloud.settle()
+    studio.settle()
     delete()
     gone = refused(studio.client.describe_studio_lifecycle_config, StudioLifecycleConfigName="hello")
     assert gone[0] == "ResourceNotFound"
@@ -717,7 +724,7 @@ def test_what_is_asked_to_fail_ends_in_the_state_that_says_so(studio: Studio, ki
 
     def do(verb: str, made: str) -> dict[str, Any]:
         answer: dict[str, Any] = getattr(studio.client, f"{verb}_{operation}")(**named(made))
-        studio.cloud.settle()
+        studio.settle()
         return answer
 
     def state(made: str) -> tuple[str, str | None]:
@@ -755,7 +762,7 @@ def test_an_app_that_fails_stands_in_nobodys_way(studio: Studio) -> None:
         True,
     )
     studio.client.delete_space(DomainId=studio.team, SpaceName="unlucky")
-    studio.cloud.settle()
+    studio.settle()
     with pytest.raises(LocalCloudError, match="only the creation of an app"):
         studio.cloud.faults.fail_studio("app", "unlucky", "", doing="delete")
 
@@ -802,7 +809,7 @@ def test_roles_need_the_action_the_tag_and_the_role_that_is_passed(studio: Studi
         assert f"perform: {action} on resource" in create()["message"]
         allow(f"step-{number}", allowed)
     assert create()["code"] == "ok"
-    studio.cloud.settle()
+    studio.settle()
 
     tagged = '{"StringEquals": {"aws:ResourceTag/made-by": "worker"}}'
     allow("delete", statement("sagemaker:DeleteUserProfile", profiles, tagged))

@@ -140,6 +140,7 @@ class LocalCloud:
     def stop(self) -> None:
         """Answer no more, end every container and every environment, and forget everything."""
         parts, self._parts = self._parts, None
+        self.faults.release_studio()
         if parts is not None:
             parts.stop()
         if self._holds:

@@ -26,6 +26,7 @@ Studio: what is made, changed or deleted ends in Failed, Update_Failed or Delete
 
     cloud.faults.fail_studio("space", "ada-lab", "No capacity.")         # the next one made of that name
     cloud.faults.fail_studio("domain", "team", "No rights.", doing="delete")
+    cloud.faults.hold_studio()                                           # whoever wants to see Pending
 
 Operations are named with IAM's name of the service and the API's of the operation: ``s3:HeadObject``,
 ``sagemaker:InvokeEndpoint``, ``dynamodb:TransactWriteItems``. Each attempt of a client that retries is a
@@ -37,7 +38,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Literal
 
 from localcloud.calls import Call
@@ -166,6 +167,8 @@ class Faults:
         self._failing_rollbacks: Counter[str] = Counter()
         self._spot: list[_SpotFault] = []
         self._studio: list[_StudioFault] = []
+        self._studio_goes_on = Event()
+        self._studio_goes_on.set()
         self._spot_changed: Callable[[], None] = lambda: None
         self._deliver: Callable[[Delivery], None] | None = None
 
@@ -295,6 +298,14 @@ class Faults:
         with self._lock:
             self._studio.append(_StudioFault(kind, name, doing, reason, times))
 
+    def hold_studio(self) -> None:
+        """Nothing that is Pending, Updating or Deleting in Studio comes to its end until `release_studio`."""
+        self._studio_goes_on.clear()
+
+    def release_studio(self) -> None:
+        """What was held comes to its end."""
+        self._studio_goes_on.set()
+
     def clear(self) -> None:
         """No fault is to come any more. What is held stays held."""
         with self._lock:
@@ -339,6 +350,10 @@ class Faults:
                         self._spot.remove(fault)
                     return True
         return False
+
+    def studio_may_go_on(self) -> None:
+        """Returns when nothing holds Studio."""
+        self._studio_goes_on.wait()
 
     def studio_fails(
         self, kind: StudioKind, answers_to: Callable[[str], bool], doing: StudioChange

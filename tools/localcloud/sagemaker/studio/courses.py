@@ -75,6 +75,7 @@ class Courses:
 
     def _run(self, entity: Entity, change: StudioChange, in_the_end: Callable[[], object]) -> None:
         def over() -> None:
+            self._faults.studio_may_go_on()
             reason = self._faults.studio_fails(_KINDS[entity.kind], entity.answers_to, change)
             if reason is not None:
                 with self._estate.lock:
