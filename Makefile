@@ -9,6 +9,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A uv that is there already is used; where there is none, one of our own is brought.
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+# pip trusts what the machine trusts, such as a company's own authority; uv does so only when it is told to.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
+export UV_SYSTEM_CERTS ?= true
+endif
 export SAM_CLI_TELEMETRY := 0
 # Tests and local containers start many interpreters, which should not compile the same files each time.
 export PYTHONDONTWRITEBYTECODE :=
