@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.test_cli import CLOUD, Terminal, client, process
+from tests.integration.terminal import CLOUD, Terminal, client, cloud_beside
 from tests.unit.sources import DOCKERFILE
 
 DOCKER = "application/vnd.docker"
@@ -30,16 +29,8 @@ NO_ENGINE = f"import os\nos.environ['DOCKER_HOST'] = 'tcp://127.0.0.1:9'\n{CLOUD
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Mapping[str, Any]]:
-    with process(sys.executable, "-c", NO_ENGINE) as running:
-        assert running.stdout is not None
-        yield json.loads(running.stdout.readline())
-
-
-@pytest.fixture
-def terminal(cloud: Mapping[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    for name, value in cloud["environment"].items():
-        monkeypatch.setenv(name, value)
-    return Terminal(tmp_path)
+    with cloud_beside(NO_ENGINE) as told:
+        yield told
 
 
 def test_without_an_engine_a_build_fails_with_a_clear_word_and_what_was_built_is_found_at_once(

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.integration.test_cli import CLOUD, Terminal, client, process
+from tests.integration.terminal import Terminal, client
 
 DOMAIN = """
 domain:
@@ -26,20 +23,6 @@ spaces:
   private_for_each_profile: {{app: JupyterLab, storage_gb: 20, lifecycle: packages}}
   shared: [{{name: team, owner: ana, members: [ben], app: JupyterLab, storage_gb: 50}}]
 """
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[Mapping[str, Any]]:
-    with process(sys.executable, "-c", CLOUD) as running:
-        assert running.stdout is not None
-        yield json.loads(running.stdout.readline())
-
-
-@pytest.fixture
-def terminal(cloud: Mapping[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    for name, value in cloud["environment"].items():
-        monkeypatch.setenv(name, value)
-    return Terminal(tmp_path)
 
 
 def written(folder: Path, name: str, text: str) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.test_cli import CLOUD, SCRIPT, Terminal, client, policy, process
+from tests.integration.terminal import SCRIPT, Terminal, client, policy
 
 IRIS = Path(__file__).parents[2] / "examples" / "iris"
 # Trains in no time, and says what it was told.
@@ -42,20 +40,6 @@ serve:
   response_types: [application/json]
   smoke_test: {content_type: text/csv, body: "5.1,3.5"}
 """
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[Mapping[str, Any]]:
-    with process(sys.executable, "-c", CLOUD) as running:
-        assert running.stdout is not None
-        yield json.loads(running.stdout.readline())
-
-
-@pytest.fixture
-def terminal(cloud: Mapping[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    for name, value in cloud["environment"].items():
-        monkeypatch.setenv(name, value)
-    return Terminal(tmp_path)
 
 
 def folder_at(path: Path, names: str) -> str:
