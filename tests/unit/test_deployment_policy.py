@@ -469,7 +469,7 @@ def test_tags_that_sagemaker_does_not_take_are_refused(tags: dict[str, object], 
         ({"keep_releases": 0}, "greater than or equal to 1"),
         ({"keep_releases": 21}, "less than or equal to 20"),
         ({"data_capture_percent": 101}, "less than or equal to 100"),
-        ({"frozen": "yes"}, "valid boolean"),
+        ({"frozen": "yes"}, "write true or false"),
         ({"when_nothing_is_approved": "stop"}, "'keep' or 'delete'"),
     ],
 )

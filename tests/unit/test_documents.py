@@ -123,6 +123,18 @@ def test_every_problem_is_named_not_only_the_first() -> None:
             "manifest.yaml: container.version",
             'in quotes: "3.0"',
         ),
+        ({"content_types": "text/csv"}, "manifest.yaml: content_types", "write a list, such as [a, b]"),
+        ({"metrics": ["accuracy"]}, "manifest.yaml: metrics", "write a mapping, such as {key: value}"),
+        (
+            {"lineage": "4be1f0c"},
+            "manifest.yaml: lineage",
+            "write a mapping with the keys commit, repository",
+        ),
+        (
+            {"container": None, "containers": ["trees:v1", {"image": "b"}]},
+            "manifest.yaml: containers.0",
+            "write a mapping with the keys framework, version",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_its_mend(changes: dict[str, object], where: str, says: str) -> None:
@@ -293,6 +305,8 @@ def test_an_empty_policy_demands_nothing_and_serves_on_one_instance() -> None:
         ),
         ("deployment: {instances: {type: m5.large}}", "deployment.instances.type"),
         ("deployment: {instances: {count: 0}}", "deployment.instances.count"),
+        ("deployment: {instances: {count: two}}", "write a whole number"),
+        ("gate: {metrics: [{name: a, goal: maximize, at_least: high}]}", "write a number"),
         ("deployment: {endpoint: my_iris}", "no name that SageMaker takes"),
         ("deployment: {startup_timeout_seconds: 10}", "deployment.startup_timeout_seconds"),
         ("deployment: {rollouts: {strategy: canary}}", "did you mean rollout?"),

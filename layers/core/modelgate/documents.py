@@ -11,13 +11,22 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from modelgate.errors import Problem, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pydantic_core import ErrorDetails
 
 # A document of ours is a page of text. Larger ones are mistakes or attacks, and YAML grows in memory.
 MAX_DOCUMENT_BYTES = 64 * 1024
 MAX_DEPTH = 20
+# pydantic speaks of Python's types, and people who write YAML do not.
+_MENDS = {
+    "bool_type": "write true or false",
+    "int_type": "write a whole number",
+    "float_type": "write a number",
+    "list_type": "write a list, such as [a, b]",
+    "tuple_type": "write a list, such as [a, b]",
+    "dict_type": "write a mapping, such as {key: value}",
+}
 
 
 class Document(BaseModel):
@@ -58,8 +67,7 @@ def validate(content: object, model: type[D], name: str) -> D:
         Refused: with one problem for each field that is wrong.
     """
     if not isinstance(content, dict):
-        keys = ", ".join(model.model_fields)
-        raise Refused(Problem(name, f"holds {_shown(content)}", f"write a mapping with the keys {keys}"))
+        raise Refused(Problem(name, f"holds {_shown(content)}", _mapping_of(model.model_fields)))
     try:
         return model.model_validate(content)
     except ValidationError as error:
@@ -85,8 +93,16 @@ def _problem(detail: ErrorDetails, model: type[BaseModel], name: str) -> Problem
     found = f"is {_shown(detail['input'])}"
     if kind == "string_type" and not isinstance(detail["input"], dict | list):
         return Problem(where, found, f'write a text, in quotes: "{detail["input"]}"')
+    if kind == "model_type":
+        return Problem(where, found, _mapping_of(_fields_at(model, detail["loc"])))
+    if kind in _MENDS:
+        return Problem(where, found, _MENDS[kind])
     message = detail["msg"].removeprefix("Input ").replace("Value error, ", "")
     return Problem(where, found, f"it {message}")
+
+
+def _mapping_of(keys: Iterable[str]) -> str:
+    return f"write a mapping with the keys {', '.join(keys)}"
 
 
 def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
