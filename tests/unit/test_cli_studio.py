@@ -360,7 +360,8 @@ def test_a_plan_for_programs_has_every_step(stack: MemoryStack, file: Callable[.
     assert (steps["domain research"]["action"], steps["domain research"]["changes"]) == ("change", [change])
     assert steps["user profile cleo"]["action"] == "make"
     assert steps["user profile cleo"]["tags"] == {"office": "berlin"}
-    assert steps["space cleo-private"]["waits_for"] == "user profile cleo, which is not there yet"
+    assert steps["user profile cleo"]["waits_for"] == "the change of domain research"
+    assert steps["space cleo-private"]["waits_for"] == "the change of domain research"
     assert steps["space ben-private"]["action"] == "delete"
     assert steps["space ben-private"]["because"] == "it left the document"
     assert {"kind": "user profile", "name": "ben", "status": "InService"} in planned["orphans"]

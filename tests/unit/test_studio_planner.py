@@ -80,6 +80,40 @@ def test_a_space_waits_for_its_owner(status: str) -> None:
     assert planned.later[-1] == Make(LAB, f"user profile ana, which is {status}")
 
 
+ALTERED = replace(DOMAIN, settings={**OF_DOMAIN, "tag_propagation": True})
+
+
+def test_what_is_made_in_a_domain_waits_for_its_change() -> None:
+    """SageMaker makes nothing in a domain that is Updating."""
+    planned = plan([ALTERED, ANA], found(there(DOMAIN)), TERMS)
+    assert said(planned) == [
+        "change domain research: tag_propagation: no → yes",
+        "make user profile ana (after the change of domain research)",
+    ]
+
+
+def test_a_space_waits_for_the_change_of_its_owner() -> None:
+    altered = replace(ANA, settings={"storage.default_gb": 10})
+    planned = plan([DOMAIN, altered, LAB], found(there(DOMAIN), there(ANA)), TERMS)
+    assert planned.later == (Make(LAB, "the change of user profile ana"),)
+
+
+def test_a_change_that_rests_keeps_nothing_from_being_made() -> None:
+    """It was refused: what does not need it goes on."""
+    terms = replace(TERMS, resting={DOMAIN.ref.key: "no such subnet"})
+    planned = plan([ALTERED, ANA], found(there(DOMAIN)), terms)
+    assert planned.steps[-1] == Make(ANA)
+
+
+def test_a_change_that_waits_for_apps_keeps_nothing_from_being_made() -> None:
+    network = replace(DOMAIN, settings={**OF_DOMAIN, "network": "VpcOnly"})
+    before = replace(DOMAIN, settings={**OF_DOMAIN, "network": "PublicInternetOnly"})
+    lab = there(LAB)
+    planned = plan([network, ANA, BEN, LAB], found(there(before), there(ANA), lab, app(LAB.ref)), TERMS)
+    assert planned.now == (Make(BEN),)
+    assert [step.waits_for for step in planned.later] == ["the end of app ana-lab/JupyterLab/default"]
+
+
 def test_what_is_as_it_should_be_needs_nothing() -> None:
     assert plan([DOMAIN, ANA, LAB], found(there(DOMAIN), there(ANA), there(LAB)), TERMS) == Plan()
 

@@ -326,6 +326,8 @@ class _Planning:
         self._terms = terms
         self._domain = next((each for each in asked.values() if each.ref.kind is Kind.DOMAIN), None)
         self.in_the_way: list[str] = []
+        # What is about to be Updating: SageMaker makes nothing in it until it is in service again.
+        self._changing: set[Ref] = set()
 
     # ── towards what is wanted ────────────────────────────────────────────────────────────────
     def towards(self, wanted: Wanted) -> Iterator[Step]:
@@ -357,11 +359,16 @@ class _Planning:
         free = tuple(each for each in changes if each not in held)
         for part, waits in ((free, moving), (held, moving or f"the end of {apps}")):
             if part:
-                yield Alter(there, part, self._besides(wanted, part), waits)
+                yield self._altered(Alter(there, part, self._besides(wanted, part), waits))
         put = {key: value for key, value in wanted.tags.items() if there.tags.get(key) != value}
         gone = tuple(sorted((set(there.tags) & terms.tag_keys) - set(wanted.tags)))
         if put or gone:
             yield Retag(there, put, gone)
+
+    def _altered(self, step: Alter) -> Alter:
+        if not step.waits_for and step.ref.key not in self._terms.resting:
+            self._changing.add(step.ref)
+        return step
 
     def _besides(self, wanted: Wanted, changes: Iterable[Change]) -> dict[str, Value]:
         """SageMaker takes the sizes of volumes together, or not at all."""
@@ -384,6 +391,8 @@ class _Planning:
                 return f"{ref}, which is not there yet"
             if there.is_moving or there.status in {"Failed", "Delete_Failed"}:
                 return f"{ref}, which is {there.status}"
+            if there.ref in self._changing:
+                return f"the change of {ref}"
         return ""
 
     def _apps_that_run(self) -> str:
